@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Each target is a thin call of a Go command; `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+export GOTOOLCHAIN := local
+
+MODULES := api tools lab .
+CRD := config/crd/apps.paia.tech_hotstandbyjobs.yaml
+CONTROLLER_GEN := go tool -modfile=$(CURDIR)/tools/go.mod controller-gen
+GOLANGCI_LINT := go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
+LAB := go run -C lab ./cmd/lab
+
+.PHONY: help demo test lab-up lab-down generate lint image
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# Compiled as the operator and Kubernetes are, so that they share packages.
+demo: ## Show a pool at work on a real Kubernetes; DEMO=stay keeps it, CLUSTER=current uses the cluster of KUBECONFIG
+	@echo "compiling the demo, which takes a minute or two the first time"
+	@CGO_ENABLED=0 go run -trimpath ./demo $(DEMO_FLAGS)
+
+test: ## Run all tests with the race detector, on a lab that is started for them and taken down at the end
+	tools/test.sh $(MODULES)
+
+lab-up: ## Start a real Kubernetes on this machine; LAB_FLAGS="--sim-nodes 100" adds simulated nodes
+	$(LAB) up $(LAB_FLAGS)
+
+lab-down: ## Stop it and remove all that belongs to it
+	$(LAB) down
+
+generate: ## Write the code, CRD and RBAC that are generated from the Go sources
+	cd api && $(CONTROLLER_GEN) object:headerFile=../tools/boilerplate.go.txt paths=./...
+	cd api && $(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./... output:crd:dir=../config/crd
+	go run -C tools ./crdtrim ../$(CRD)
+	$(CONTROLLER_GEN) rbac:roleName=hotstandbyjob-operator,fileName=role.yaml \
+		paths='./internal/controller/...' paths='./cmd/operator/...' output:rbac:dir=config/rbac
+
+lint: ## Check the style of all modules; LINT_FLAGS=--fix mends what can be mended
+	status=0; for module in $(MODULES); do \
+		echo "== lint $$module"; (cd $$module && $(GOLANGCI_LINT) run $(LINT_FLAGS) ./...) || status=1; \
+	done; exit $$status
+
+image: ## Build the operator's image as a tar, dist/hotstandbyjob-operator.tar
+	@mkdir -p dist
+	$(LAB) image operator --output $(CURDIR)/dist/hotstandbyjob-operator.tar

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs the tests of the modules that are named, with the race detector, on a lab that is started for them and taken down
+# again whatever happens. HSJ_LAB=<name> uses a lab that runs already, and leaves it running. TEST_FLAGS are added.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# What the tests run beside the lab's own programs: a Redis server, and a C compiler for the race detector.
+ensure_packages() {
+	local missing=()
+	command -v redis-server >/dev/null || missing+=(redis-server)
+	command -v "${CC:-gcc}" >/dev/null || missing+=(gcc libc6-dev)
+	[ ${#missing[@]} -eq 0 ] && return
+	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		echo "the tests need these Debian packages, or what they are called elsewhere: ${missing[*]}" >&2
+		exit 1
+	fi
+	echo "installing ${missing[*]}"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+scratch=$(mktemp -d)
+started=
+finish() {
+	local status=$?
+	trap '' INT TERM
+	[ -z "$started" ] || "$scratch/lab" down --name "$HSJ_LAB" >"$scratch/down.log" 2>&1 || { cat "$scratch/down.log" >&2; status=1; }
+	rm -rf "$scratch"
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+ensure_packages
+if [ -z "${HSJ_LAB:-}" ]; then
+	# One name for each checkout, so that several can be tested side by side.
+	HSJ_LAB="test-$(pwd -P | sha256sum | head -c 10)"
+	export HSJ_LAB
+	go build -C lab -o "$scratch/lab" ./cmd/lab
+	started=yes
+	"$scratch/lab" up --name "$HSJ_LAB" --sim-nodes 3
+fi
+
+failed=()
+for module in "$@"; do
+	echo "== test $module"
+	# Those of the operator mostly wait for the lab: more of them go side by side than there are cores.
+	parallel=()
+	[ "$module" = . ] && parallel=(-parallel 6)
+	# shellcheck disable=SC2086 # TEST_FLAGS is a list of words
+	(cd "$module" && go test -race -shuffle=on -timeout 30m "${parallel[@]}" ${TEST_FLAGS:-} ./...) || failed+=("$module")
+done
+if [ ${#failed[@]} -gt 0 ]; then
+	echo "tests failed in: ${failed[*]}" >&2
+	exit 1
+fi
