@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/paia-tech/hotstandbyjob/lab/internal/build"
+	"github.com/paia-tech/hotstandbyjob/lab/internal/image"
+)
+
+// The names of the images that are made of this repository. Manifests in it use them.
+const (
+	OperatorImage = image.Operator
+	WorkerImage   = image.Worker
+)
+
+// WriteOperatorImage builds the operator as it is in this checkout and writes its image to a tar file, which labs,
+// Docker, containerd and kind can load.
+func WriteOperatorImage(ctx context.Context, progress io.Writer, tarPath string) error {
+	dir, err := os.MkdirTemp("", "hotstandbyjob-image-")
+	if err != nil {
+		return fmt.Errorf("build the operator's image: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary := filepath.Join(dir, "operator")
+	if err := build.Program(ctx, progress, "./cmd/operator", binary); err != nil {
+		return err
+	}
+	return writeImage(image.ForOperator(binary), tarPath)
+}
+
+// WriteWorkerImage builds the demo worker and writes its image to a tar file. The real node of a lab has it already.
+func WriteWorkerImage(ctx context.Context, progress io.Writer, tarPath string) error {
+	bin, err := build.Ensure(ctx, progress, build.Components(build.Programs)...)
+	if err != nil {
+		return err
+	}
+	return writeImage(image.ForWorker(filepath.Join(bin, "worker")), tarPath)
+}
+
+func writeImage(spec image.Spec, tarPath string) error {
+	if err := os.MkdirAll(filepath.Dir(tarPath), 0o755); err != nil {
+		return fmt.Errorf("write image: %w", err)
+	}
+	return image.Build(spec, tarPath)
+}
+
+// Checkout is the folder of the repository that this program was built in, or is run in.
+func Checkout() (string, error) { return build.Root() }
