@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package arch
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/paia-tech/hotstandbyjob/"
+
+// layer is what a package, and those below it, may import beyond the standard library.
+type layer struct {
+	// pure packages do no I/O and read no clock: of the standard library they may import what computes, and nothing else.
+	pure bool
+	// own are packages of this module and of api, without the module's path.
+	own []string
+	// others begin the paths of other modules' packages.
+	others []string
+}
+
+// Types of Kubernetes' objects, and what computes with them.
+func objects() []string {
+	return []string{"k8s.io/api/", "k8s.io/apimachinery/pkg/", "k8s.io/utils/ptr"}
+}
+
+// layers has every package of the operator; imports go downward only.
+func layers() map[string]layer {
+	kubernetes := []string{"k8s.io/", "sigs.k8s.io/controller-runtime", "github.com/go-logr/logr"}
+	return map[string]layer{
+		"cmd/operator": {own: []string{"internal/config", "internal/operator"}, others: kubernetes},
+
+		"internal/operator": {own: []string{"api/v1alpha1", "internal/config", "internal/controller", "internal/kube"}, others: kubernetes},
+		"internal/controller": {
+			own: []string{
+				"api/v1alpha1", "internal/config", "internal/controller/pool", "internal/controller/takeover", "internal/probe",
+			},
+			others: kubernetes,
+		},
+		// Controllers never import one another: they meet in objects.
+		"internal/controller/pool": {
+			own: []string{
+				"api/v1alpha1", "internal/condition", "internal/kube", "internal/metric", "internal/object", "internal/pool",
+				"internal/probe", "internal/signal", "internal/unit",
+			},
+			others: kubernetes,
+		},
+		"internal/controller/takeover": {own: []string{"api/v1alpha1", "internal/kube"}, others: kubernetes},
+
+		"internal/probe": {
+			own: []string{"api/v1alpha1", "internal/signal"},
+			others: append(objects(), "k8s.io/client-go/", "k8s.io/klog/v2", "k8s.io/streaming/", "k8s.io/utils/clock",
+				"github.com/redis/go-redis/v9", "golang.org/x/sync/"),
+		},
+		"internal/kube":   {own: []string{"api/v1alpha1"}, others: append(objects(), "sigs.k8s.io/controller-runtime/pkg/")},
+		"internal/metric": {own: []string{"api/v1alpha1"}, others: append(kubernetes, "github.com/prometheus/client_golang/")},
+		"internal/config": {},
+
+		"internal/object":    {pure: true, own: []string{"api/v1alpha1"}, others: objects()},
+		"internal/unit":      {pure: true, own: []string{"api/v1alpha1", "internal/object", "internal/pool", "internal/signal"}, others: objects()},
+		"internal/condition": {pure: true, own: []string{"api/v1alpha1", "internal/pool"}, others: []string{"k8s.io/apimachinery/pkg/"}},
+		"internal/pool":      {pure: true},
+		"internal/signal":    {pure: true},
+
+		"internal/arch": {},
+	}
+}
+
+// impure are the parts of the standard library that pure packages keep away from.
+func impure() []string {
+	return []string{
+		"context", "crypto/rand", "database/", "expvar", "io/", "log", "math/rand", "net", "os", "plugin", "runtime", "syscall",
+		"testing",
+	}
+}
+
+func TestLayers(t *testing.T) {
+	seen := map[string]bool{}
+	for pkg, imports := range imported(t) {
+		name := strings.TrimPrefix(pkg, module)
+		if begins(name, []string{"test", "demo"}) { // they use the operator, and are no part of it
+			continue
+		}
+		seen[name] = true
+		allowed, ok := layers()[name]
+		if !ok {
+			t.Errorf("%s is in no layer: add it to this test, and to the design's list of layers", name)
+			continue
+		}
+		for _, path := range imports {
+			if reason := allowed.refuses(path); reason != "" {
+				t.Errorf("%s imports %s: %s", name, path, reason)
+			}
+		}
+	}
+	for _, must := range []string{"internal/pool", "internal/object", "internal/condition", "internal/controller"} {
+		if !seen[must] {
+			t.Errorf("%s was not looked at", must)
+		}
+	}
+}
+
+// imported lists the packages of this module, each with what its code without tests imports.
+func imported(t *testing.T) map[string][]string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", "list", "-e", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, module+"...")
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("listing packages: %v", err)
+	}
+	packages := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		if own(fields[0]) {
+			packages[fields[0]] = fields[1:]
+		}
+	}
+	return packages
+}
+
+// own tells whether a package is of the module that this test is about; api and lab are modules of their own.
+func own(path string) bool {
+	name, ok := strings.CutPrefix(path, module)
+	return ok && !strings.HasPrefix(name, "api/") && name != "lab" && !strings.HasPrefix(name, "lab/")
+}
+
+// refuses returns why a package of this layer must not import a path, or "".
+func (l layer) refuses(path string) string {
+	if name, ok := strings.CutPrefix(path, module); ok {
+		if slices.Contains(l.own, name) {
+			return ""
+		}
+		return "imports go downward only, and this one isn't in the layer's list"
+	}
+	if first, _, _ := strings.Cut(path, "/"); !strings.Contains(first, ".") {
+		if l.pure && begins(path, impure()) {
+			return "a pure package does no I/O"
+		}
+		return ""
+	}
+	if begins(path, l.others) {
+		return ""
+	}
+	return "this layer must not depend on it"
+}
+
+// begins tells whether a path is one of the prefixes or below one.
+func begins(path string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool {
+		return path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/")
+	})
+}
+
+func TestRefuses(t *testing.T) {
+	pure := layer{pure: true, own: []string{"api/v1alpha1"}, others: objects()}
+	for path, want := range map[string]bool{
+		"slices": false, "time": false, "net": true, "net/http": true, "os": true, "context": true, "iter": false, "io/fs": true,
+		"k8s.io/api/core/v1": false, "k8s.io/apimachinery/pkg/types": false, "k8s.io/client-go/rest": true,
+		module + "api/v1alpha1": false, module + "internal/kube": true,
+	} {
+		if got := pure.refuses(path) != ""; got != want {
+			t.Errorf("a pure layer refuses %s: %v, want %v", path, got, want)
+		}
+	}
+}

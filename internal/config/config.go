@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config is what the programs can be told: flags and environment, their defaults and what is wrong with them.
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"time"
+)
+
+// Operator is the configuration of the operator.
+type Operator struct {
+	Namespace            string // the only namespace that is served; empty: all
+	LeaderElection       bool
+	LeaderElectionSpace  string // namespace of the Lease; empty: that of the operator's pod
+	HealthAddress        string
+	MetricsAddress       string
+	MetricsInsecure      bool
+	ExecThroughAPIServer bool
+	RedisPasswordSecrets bool
+	Workers              int
+	SharedJobIndexes     int32
+	LogLevel             int
+	LogFormat            string
+
+	// SyncInterval is the period of busy signals that have no period of their own.
+	SyncInterval time.Duration
+	Redis        Redis
+}
+
+// Redis is the server that pools use that name none.
+type Redis struct {
+	Host           string
+	Port           int
+	DB             int
+	Password       string
+	Key            string
+	ConnectTimeout time.Duration
+}
+
+// Address is host:port.
+func (r Redis) Address() string { return net.JoinHostPort(r.Host, strconv.Itoa(r.Port)) }
+
+// DefaultOperator is the configuration of an operator that is told nothing.
+func DefaultOperator() Operator {
+	return Operator{
+		LeaderElection: true,
+		HealthAddress:  ":8081",
+		MetricsAddress: ":8443",
+		Workers:        16,
+		// Below the 100,000 indexes that an Indexed Job can have, with room for a whole burst.
+		SharedJobIndexes: 90_000,
+		LogFormat:        "json",
+		SyncInterval:     10 * time.Second,
+		Redis:            Redis{Host: "localhost", Port: 6379, Key: "mlgame-daemon-pod", ConnectTimeout: 5 * time.Second},
+	}
+}
+
+// Bind makes the configuration's fields flags.
+func (c *Operator) Bind(f *flag.FlagSet) {
+	f.StringVar(&c.Namespace, "namespace", c.Namespace, "serve the HotStandbyJobs of this namespace only (default: all namespaces)")
+	f.BoolVar(&c.LeaderElection, "leader-elect", c.LeaderElection, "work only while holding the Lease, so that several replicas can run")
+	f.StringVar(&c.LeaderElectionSpace, "leader-election-namespace", c.LeaderElectionSpace, "namespace of the Lease (default: the operator's own, when it runs in a cluster)")
+	f.StringVar(&c.HealthAddress, "health-address", c.HealthAddress, "where /healthz and /readyz are served; 0 turns them off")
+	f.StringVar(&c.MetricsAddress, "metrics-address", c.MetricsAddress, "where /metrics is served, over TLS and to those who may `get` it; 0 turns it off")
+	f.BoolVar(&c.MetricsInsecure, "metrics-insecure", c.MetricsInsecure, "serve /metrics over plain HTTP, to everybody")
+	f.BoolVar(&c.ExecThroughAPIServer, "exec-through-apiserver", c.ExecThroughAPIServer, "run exec probes through the API server where the kubelet can't; needs the permission pods/exec (config/components/exec)")
+	f.BoolVar(&c.RedisPasswordSecrets, "redis-password-secrets", c.RedisPasswordSecrets, "read Redis passwords from the Secrets that pools name; needs the permission to get Secrets (config/components/redis-secrets)")
+	f.IntVar(&c.Workers, "workers", c.Workers, "pools that are worked on at the same time")
+	f.IntVar(&c.LogLevel, "v", c.LogLevel, "log verbosity: 0 changes of state, 1 decisions, 4 every pass")
+	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "json or text")
+}
+
+// Environment takes the variables that the Python operator read. Those that are wrong are named in the error.
+func (c *Operator) Environment(lookup func(string) (string, bool)) error {
+	e := environment{lookup: lookup}
+	e.seconds("SYNC_INTERVAL", &c.SyncInterval)
+	e.word("REDIS_HOST", &c.Redis.Host)
+	e.number("REDIS_PORT", &c.Redis.Port, 1, 65535)
+	e.number("REDIS_DB", &c.Redis.DB, 0, math.MaxInt32)
+	e.word("REDIS_PASSWORD", &c.Redis.Password)
+	e.word("REDIS_KEY_PREFIX", &c.Redis.Key)
+	e.seconds("REDIS_CONNECT_TIMEOUT", &c.Redis.ConnectTimeout)
+	return errors.Join(e.faults...)
+}
+
+// environment reads variables, and notes what is wrong with them. An empty one is one that isn't set.
+type environment struct {
+	lookup func(string) (string, bool)
+	faults []error
+}
+
+func (e *environment) word(name string, to *string) {
+	if text, _ := e.lookup(name); text != "" {
+		*to = text
+	}
+}
+
+func (e *environment) number(name string, to *int, least, most int) {
+	text := ""
+	if e.word(name, &text); text == "" {
+		return
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		e.faults = append(e.faults, fmt.Errorf("%s is %q: it must be a number from %d to %d", name, text, least, most))
+		return
+	}
+	*to = n
+}
+
+func (e *environment) seconds(name string, to *time.Duration) {
+	text := ""
+	if e.word(name, &text); text == "" {
+		return
+	}
+	s, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(s > 0 && s <= 3600) { // written so that NaN is refused, too
+		e.faults = append(e.faults, fmt.Errorf("%s is %q: it must be a number of seconds above 0, at most 3600", name, text))
+		return
+	}
+	*to = time.Duration(s * float64(time.Second))
+}
+
+// Validate says what is wrong, all of it at once.
+func (c *Operator) Validate() error {
+	var faults []error
+	if c.Workers < 1 {
+		faults = append(faults, fmt.Errorf("--workers is %d: it must be at least 1", c.Workers))
+	}
+	if c.LogFormat != "json" && c.LogFormat != "text" {
+		faults = append(faults, fmt.Errorf("--log-format is %q: it must be json or text", c.LogFormat))
+	}
+	if c.LogLevel < 0 {
+		faults = append(faults, fmt.Errorf("--v is %d: it must not be negative", c.LogLevel))
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/condition"
+	"github.com/paia-tech/hotstandbyjob/internal/object"
+	"github.com/paia-tech/hotstandbyjob/internal/pool"
+	"github.com/paia-tech/hotstandbyjob/internal/unit"
+)
+
+// act carries a plan out and reports: what is missing first, since somebody may be waiting for it, then the rest side by
+// side, since the next pass waits for all of it.
+func (r *Reconciler) act(ctx context.Context, s *snapshot, plan pool.Plan) error {
+	errs := []error{r.create(ctx, s, plan.Create)}
+	steps := []func() error{
+		func() error { return r.remove(ctx, s.named(plan.Remove)) },
+		func() error { return r.retire(ctx, s, s.named(plan.Retire)) },
+		func() error { return r.label(ctx, s, plan.Retire) },
+		func() error { return r.report(ctx, s, plan) },
+	}
+	results := make([]error, len(steps))
+	var wait sync.WaitGroup
+	for i, step := range steps {
+		wait.Go(func() { results[i] = step() })
+	}
+	wait.Wait()
+	return errors.Join(append(errs, results...)...)
+}
+
+// named are the units of those names.
+func (s *snapshot) named(names []string) []unit.Unit {
+	var units []unit.Unit
+	for _, u := range s.units {
+		if slices.Contains(names, u.Name) {
+			units = append(units, u)
+		}
+	}
+	return units
+}
+
+// mostPerPass bounds what is made in one pass: the next sees what became of it.
+const mostPerPass = 500
+
+// create makes so many units.
+func (r *Reconciler) create(ctx context.Context, s *snapshot, n int) error {
+	a := &s.memory.admission
+	if n == 0 || s.view.Now.Before(a.next) && a.trouble.Reason == condition.ReasonRefused {
+		return nil
+	}
+	n = min(n, mostPerPass)
+	made, err := 0, error(nil)
+	if s.pool.Spec.Layout == v1alpha1.LayoutSharedJob {
+		made, err = r.grow(ctx, s, n)
+	} else {
+		made, err = r.createJobs(ctx, s, n)
+	}
+	if made > 0 {
+		r.event(s.pool, corev1.EventTypeNormal, "UnitsCreated", "Create", fmt.Sprintf("created %d units", made))
+		log.FromContext(ctx).Info("created units", "count", made)
+	}
+	if err == nil {
+		return nil
+	}
+	if refused(err) {
+		a.trouble = condition.Trouble{Reason: condition.ReasonRefused, Message: refusalText(err)}
+		a.again(s.view.Now)
+		return nil // asked again then; the condition says so
+	}
+	return fmt.Errorf("create units: %w", err)
+}
+
+// createJobs makes a Job for each of n units, in parallel but slowly at first, so that a server that refuses them is
+// asked once and not n times.
+func (r *Reconciler) createJobs(ctx context.Context, s *snapshot, n int) (made int, err error) {
+	template, err := object.Job(s.pool)
+	if err != nil {
+		return 0, err // consult has said so
+	}
+	names := r.names(s, n)
+	results := make([]error, len(names))
+	done := slowStart(len(names), func(i int) error {
+		names[i], results[i] = r.createJob(ctx, s, template, names[i])
+		return firstReal(results[i : i+1])
+	})
+	for i := range done {
+		switch err := results[i]; {
+		case err == nil:
+			made++
+		case apierrors.IsAlreadyExists(err), !refused(err):
+			s.memory.unsure = append(s.memory.unsure, names[i])
+		}
+	}
+	return made, firstReal(results[:done])
+}
+
+// createJob makes a Job under a name, or under another one where that is taken by what isn't a unit to come, and returns
+// the name.
+func (r *Reconciler) createJob(ctx context.Context, s *snapshot, template *batchv1.Job, name string) (string, error) {
+	job := template.DeepCopy()
+	job.Name = name
+	err := r.Client.Create(ctx, job)
+	if apierrors.IsAlreadyExists(err) && !r.toCome(ctx, s, name) {
+		job = template.DeepCopy()
+		job.Name = object.NamePrefix(s.pool) + r.Suffix()
+		err = r.Client.Create(ctx, job)
+	}
+	return job.Name, err
+}
+
+// toCome says whether a Job exists that the pool has made and doesn't see yet. Its arrival starts another pass; one that
+// never arrives would keep the name, and a unit's place, for ever.
+func (r *Reconciler) toCome(ctx context.Context, s *snapshot, name string) bool {
+	if slices.ContainsFunc(s.jobs, func(j *batchv1.Job) bool { return j.Name == name }) {
+		return false
+	}
+	job := &batchv1.Job{}
+	err := r.Reader.Get(ctx, types.NamespacedName{Namespace: s.pool.Namespace, Name: name}, job)
+	if err != nil {
+		return !apierrors.IsNotFound(err)
+	}
+	return metav1.IsControlledBy(job, s.pool)
+}
+
+// names are the names for n new Jobs, beginning with those that got no clear answer before and have not been seen since.
+func (r *Reconciler) names(s *snapshot, n int) []string {
+	unseen := slices.DeleteFunc(slices.Clone(s.memory.unsure), func(name string) bool {
+		return slices.ContainsFunc(s.jobs, func(j *batchv1.Job) bool { return j.Name == name })
+	})
+	names := unseen[:min(n, len(unseen))]
+	s.memory.unsure = slices.Clone(unseen[len(names):])
+	for len(names) < n {
+		names = append(names, object.NamePrefix(s.pool)+r.Suffix())
+	}
+	return names
+}
+
+// firstReal is the first error that isn't a name that was taken: that one is looked at again when it shows up.
+func firstReal(errs []error) error {
+	for _, err := range errs {
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes units that ended, or that can't work.
+func (r *Reconciler) remove(ctx context.Context, units []unit.Unit) error {
+	var errs []error
+	for _, u := range units {
+		if shared(u.Job) && unit.Finished(u.Job) == nil {
+			for _, p := range u.Pods {
+				errs = append(errs, r.removePod(ctx, u, p))
+			}
+			continue
+		}
+		errs = append(errs, r.deleteJob(ctx, u.Job))
+	}
+	return errors.Join(errs...)
+}
+
+// removePod deletes a pod of a unit that can't work. The unit goes on if a pod of it has turned busy, and what failed is
+// kept to look at for as long as its history says.
+func (r *Reconciler) removePod(ctx context.Context, u unit.Unit, p *corev1.Pod) error {
+	if !ended(p) {
+		return r.delete(ctx, p, client.Preconditions{UID: &p.UID, ResourceVersion: &p.ResourceVersion})
+	}
+	if u.Ended.IsZero() {
+		return nil
+	}
+	return r.delete(ctx, p, client.Preconditions{UID: &p.UID})
+}
+
+// deleteJob deletes a Job and, after it, its pods.
+func (r *Reconciler) deleteJob(ctx context.Context, job *batchv1.Job) error {
+	return r.delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+}
+
+// delete deletes what is still as it was seen. What has changed since is looked at again: that is no error.
+func (r *Reconciler) delete(ctx context.Context, o client.Object, options ...client.DeleteOption) error {
+	err := r.Client.Delete(ctx, o, options...)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("delete %T %s: %w", o, o.GetName(), err)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pool keeps pools of standby Jobs: it observes a HotStandbyJob's Jobs and pods, lets internal/pool decide,
+// carries the plan out, and reports.
+package pool
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/pool"
+	"github.com/paia-tech/hotstandbyjob/internal/probe"
+)
+
+// +kubebuilder:rbac:groups=apps.paia.tech,resources=hotstandbyjobs,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps.paia.tech,resources=hotstandbyjobs/status,verbs=patch
+// +kubebuilder:rbac:groups=apps.paia.tech,resources=hotstandbyjobs/finalizers,verbs=update
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Prober reads the busy signals that pods have to be asked for.
+type Prober interface {
+	Set(p probe.Pool)
+	Readings(pool types.NamespacedName) map[types.UID]probe.Reading
+	Forget(pool types.NamespacedName)
+	Recheck(ctx context.Context, pool types.NamespacedName, targets []probe.Target) map[types.UID]probe.Reading
+}
+
+// Reconciler keeps pools. All fields must be set.
+type Reconciler struct {
+	Client   client.Client // reads from the cache, and then sees its own writes
+	Reader   client.Reader // reads from the API server
+	Direct   client.Client // writes of which nothing is read back: dry runs, objects that aren't cached
+	Recorder events.EventRecorder
+	Prober   Prober
+	Clock    clock.PassiveClock
+	Suffix   func() string // five random characters of [a-z0-9], for names
+	Secrets  bool          // Secrets with Redis passwords may be read
+	Indexes  int32         // how many indexes a shared Job gets before another takes over
+
+	memories memories
+}
+
+// Reconcile brings one pool a step nearer to its spec.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	h := &v1alpha1.HotStandbyJob{}
+	if err := r.Client.Get(ctx, req.NamespacedName, h); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.forget(req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !h.DeletionTimestamp.IsZero() {
+		r.forget(req.NamespacedName) // the garbage collector takes the Jobs
+		return ctrl.Result{}, nil
+	}
+	m := r.memories.of(h)
+	s, err := r.observe(ctx, h, m)
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
+	}
+	plan := pool.Decide(s.state)
+	m.decided = plan.Memory
+	log.FromContext(ctx).V(4).Info("decided", "desired", plan.Desired, "create", plan.Create,
+		"retire", plan.Retire, "remove", plan.Remove, "wake", plan.Wake)
+
+	err = r.act(ctx, s, plan)
+	return ctrl.Result{RequeueAfter: s.soonest(plan.Wake)}, err
+}
+
+func (r *Reconciler) forget(name types.NamespacedName) {
+	r.memories.forget(name)
+	r.Prober.Forget(name)
+}
+
+// soonest is when to look again: for the plan, for a pod that changes by time alone, for the server's second opinion, or
+// for a password that may have been corrected.
+func (s *snapshot) soonest(wake time.Duration) time.Duration {
+	for _, u := range s.units {
+		wake = sooner(wake, u.Wake)
+	}
+	for _, next := range []time.Time{s.memory.admission.next, s.memory.password.again} {
+		if !next.IsZero() {
+			wake = sooner(wake, max(time.Millisecond, next.Sub(s.state.Now)))
+		}
+	}
+	return wake
+}
+
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+var _ reconcile.Reconciler = (*Reconciler)(nil)

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package operator puts the operator together: a manager with its cache, its servers and all controllers.
+package operator
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/config"
+	"github.com/paia-tech/hotstandbyjob/internal/controller"
+	"github.com/paia-tech/hotstandbyjob/internal/kube"
+)
+
+// LeaseName is the Lease that the leading replica holds.
+const LeaseName = "hotstandbyjob.apps.paia.tech"
+
+// Run works until ctx is done, which is no error, or until it can't go on.
+func Run(ctx context.Context, connect func() (*rest.Config, error), c config.Operator) error {
+	log := Logger(os.Stderr, c)
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	rc, err := connect()
+	if err != nil {
+		return fmt.Errorf("find a cluster (in a pod, --kubeconfig, KUBECONFIG or ~/.kube/config): %w", err)
+	}
+	mgr, err := New(ctx, rc, c)
+	if err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
+}
+
+// New is a manager with everything in it, ready to start.
+func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("build the scheme: %w", err)
+		}
+	}
+	cache, err := kube.CacheOptions(c.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	rc = rest.CopyConfig(rc)
+	rc.QPS = -1 // the server's priority and fairness paces us: it knows what it can take
+	mgr, err := ctrl.NewManager(rc, ctrl.Options{
+		Scheme: scheme,
+		Cache:  cache,
+		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
+		Controller: ctrlconfig.Controller{
+			ReconciliationTimeout: 30 * time.Second,
+			EnableWarmup:          new(true),
+			SkipNameValidation:    new(true), // tests run several operators in one process
+		},
+		Metrics:                       metrics(c),
+		HealthProbeBindAddress:        c.HealthAddress,
+		LeaderElection:                c.LeaderElection,
+		LeaderElectionID:              LeaseName,
+		LeaderElectionNamespace:       c.LeaderElectionSpace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the manager: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the liveness check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the readiness check: %w", err)
+	}
+	if err := controller.Register(ctx, mgr, c); err != nil {
+		return nil, fmt.Errorf("register controllers: %w", err)
+	}
+	return mgr, nil
+}
+
+// metrics are served to those whom the cluster lets `get` them, unless told otherwise.
+func metrics(c config.Operator) metricsserver.Options {
+	o := metricsserver.Options{BindAddress: c.MetricsAddress}
+	if !c.MetricsInsecure {
+		o.SecureServing = true
+		o.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	return o
+}
+
+// Logger writes what is logged, as JSON or as text for people. logr's verbosity n is slog's level -n.
+func Logger(w io.Writer, c config.Operator) logr.Logger {
+	o := &slog.HandlerOptions{Level: slog.Level(-c.LogLevel)}
+	if c.LogFormat == "text" {
+		return logr.FromSlogHandler(slog.NewTextHandler(w, o))
+	}
+	return logr.FromSlogHandler(slog.NewJSONHandler(w, o))
+}
