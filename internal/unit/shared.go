@@ -62,6 +62,9 @@ func (v View) ofEnded(job *batchv1.Job, pods []*corev1.Pod, size int) Unit {
 			u.Phase, u.WasBusy, u.Reason = pool.Failed, true, cmp.Or(s.reason, u.Reason)
 		}
 	}
+	if u.Phase == pool.Succeeded && job.Status.CompletedIndexes == "" {
+		u.Ended = time.Time{} // all of it was retired: it isn't kept
+	}
 	return u
 }
 

@@ -57,7 +57,7 @@ func TestPausedPoolDoesNothingButReport(t *testing.T) {
 		e := kit.New(t)
 		e.Operator()
 		e.Guard("paused", 5)
-		e.Create(kit.Pool("paused").Idle(3).Delay(0).Layout(layout).With(version("1")).Obj())
+		e.Create(kit.Pool("paused").Idle(3).Max(5).Delay(0).Layout(layout).With(version("1")).Obj())
 		e.AwaitStatus("paused", 3, 0)
 		pods := inOrder(e, "paused")
 		e.Update("paused", func(s *v1alpha1.HotStandbyJobSpec) {
