@@ -8,6 +8,7 @@ import (
 	"github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,6 +41,10 @@ func TestOrphanedJobsAreAdopted(t *testing.T) {
 			for _, job := range e.Jobs("orphans") {
 				g.Expect(job.OwnerReferences).To(gomega.BeEmpty())
 			}
+		})
+		e.Await("the pool is gone", func(g gomega.Gomega) {
+			err := e.Client.Get(t.Context(), client.ObjectKeyFromObject(old), old)
+			g.Expect(apierrors.IsNotFound(err)).To(gomega.BeTrue(), "%v", err)
 		})
 		e.Operator()
 		e.Create(pool)
