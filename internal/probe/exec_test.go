@@ -141,6 +141,23 @@ func TestCommandsThatHangDoNotAddUp(t *testing.T) {
 	})
 }
 
+func TestMoreTimeForACommandIsTriedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		exec := &commands{answer: hangs(0)}
+		p := New(Options{Exec: exec})
+		run(t, p)
+		p.Set(execPool("a", v1alpha1.ExecProbe{PeriodSeconds: 10}, pods("a", 1)...))
+		time.Sleep(time.Hour)
+		exec.answerBy(exits(0))
+		p.Set(execPool("a", v1alpha1.ExecProbe{PeriodSeconds: 10, TimeoutSeconds: 5}, pods("a", 1)...))
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if got := p.Readings(poolName("a"))["a-0"]; got != usable(Busy) {
+			t.Errorf("reading a period after it was given more time: %+v", got)
+		}
+	})
+}
+
 func TestExecUsesTheTargetsContainer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		exec := &commands{answer: exits(0)}

@@ -108,17 +108,21 @@ func (o *pool) dismiss() {
 	}
 }
 
-// setPace says whether the pace is another one. Nothing stays due later than the new period allows.
+// setPace says whether the pace is another one. After a shorter period, or with more time for the answer, nothing stays
+// due later than the new period allows.
 func (o *pool) setPace(to pace, now time.Time, rnd func() float64) bool {
 	if o.pace == to {
 		return false
 	}
-	shorter := to.period < o.pace.period
+	sooner := to.period < o.pace.period || to.timeout > o.pace.timeout
 	o.pace = to
 	if o.source != nil {
 		o.reviewAt = now
 	}
-	if shorter {
+	if sooner {
+		for _, e := range o.entries {
+			e.cutOff = 0 // with more time, a command that hung may only be slow
+		}
 		for _, e := range o.queue {
 			if latest := now.Add(to.period); e.due.After(latest) {
 				e.due = now.Add(time.Duration(rnd() * float64(to.period)))

@@ -142,6 +142,8 @@ func TestExecThatHangsIsUnknown(t *testing.T) {
 		mustLive(e, "hangs", pods[0])
 		mustStay(e, "hangs")
 		inside(e, &pods[0], "worker", "rm /tmp/hang")
+		// It is asked ever less often while it hangs; who gives it more time wants to know now.
+		e.Update("hangs", func(s *v1alpha1.HotStandbyJobSpec) { s.BusyProbe.Exec.TimeoutSeconds = 20 })
 		awaitPods(e, "hangs", 0)
 	})
 }
