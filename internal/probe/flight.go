@@ -122,7 +122,7 @@ func (p *Prober) land(f *flight, r Reading, usable bool) {
 			changed = append(changed, o)
 		}
 		f.entry.cutOff++
-		if !f.cutOff {
+		if !f.cutOff || f.timeout < o.pace.timeout {
 			f.entry.cutOff = 0
 		}
 		f.entry.due = o.again(f.entry, f.asked, p.options.Rand)
