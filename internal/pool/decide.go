@@ -23,9 +23,7 @@ func Decide(s State) Plan {
 		remove(s, &plan)
 	}
 	plan.Memory.Failures = failures
-	if wait := failures.forgottenIn(s); wait > 0 && (plan.Wake == 0 || wait < plan.Wake) {
-		plan.Wake = wait // the pool tells of failures until then
-	}
+	plan.Wake = Sooner(plan.Wake, failures.forgottenIn(s)) // the pool tells of failures until then
 	return plan
 }
 
@@ -54,7 +52,7 @@ func create(s State, c Count, failures Failures, plan *Plan) {
 	plan.Create = allowed
 	if allowed < wanted {
 		plan.BackoffUntil = s.Now.Add(wake)
-		plan.Wake = sooner(plan.Wake, wake)
+		plan.Wake = Sooner(plan.Wake, wake)
 	}
 }
 

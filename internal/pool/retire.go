@@ -66,7 +66,7 @@ func replaceOld(s State, budget int, e evidence, gone map[string]bool, plan *Pla
 		if u.Phase == Idle {
 			if budget <= 0 {
 				if unproven > 0 {
-					plan.Wake = sooner(plan.Wake, e.wait)
+					plan.Wake = Sooner(plan.Wake, e.wait)
 				}
 				continue
 			}
@@ -86,8 +86,8 @@ func idleOfCurrent(units []Unit) int {
 	return n
 }
 
-// sooner is the shorter of two delays, of which 0 is none.
-func sooner(a, b time.Duration) time.Duration {
+// Sooner is the shorter of two delays, of which 0 is none.
+func Sooner(a, b time.Duration) time.Duration {
 	if a == 0 || b > 0 && b < a {
 		return b
 	}

@@ -114,9 +114,7 @@ func (u *Unit) add(s podState) {
 	u.Running = u.Running || s.running
 	u.WasBusy = u.WasBusy || s.wasBusy || s.phase == pool.Busy
 	u.Reason = cmp.Or(u.Reason, s.reason)
-	if s.wake > 0 && (u.Wake == 0 || s.wake < u.Wake) {
-		u.Wake = s.wake
-	}
+	u.Wake = pool.Sooner(u.Wake, s.wake)
 	if s.warm.After(u.Warm) {
 		u.Warm = s.warm
 	}

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -45,9 +46,10 @@ func (r *Reconciler) act(ctx context.Context, s *snapshot, plan pool.Plan) error
 
 // named are the units of those names.
 func (s *snapshot) named(names []string) []unit.Unit {
+	wanted := sets.New(names...)
 	var units []unit.Unit
 	for _, u := range s.units {
-		if slices.Contains(names, u.Name) {
+		if wanted.Has(u.Name) {
 			units = append(units, u)
 		}
 	}

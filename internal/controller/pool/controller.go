@@ -90,21 +90,14 @@ func (r *Reconciler) forget(name types.NamespacedName) {
 // for a password that may have been corrected.
 func (s *snapshot) soonest(wake time.Duration) time.Duration {
 	for _, u := range s.units {
-		wake = sooner(wake, u.Wake)
+		wake = pool.Sooner(wake, u.Wake)
 	}
 	for _, next := range []time.Time{s.memory.admission.next, s.memory.password.again} {
 		if !next.IsZero() {
-			wake = sooner(wake, max(time.Millisecond, next.Sub(s.state.Now)))
+			wake = pool.Sooner(wake, max(time.Millisecond, next.Sub(s.state.Now)))
 		}
 	}
 	return wake
-}
-
-func sooner(a, b time.Duration) time.Duration {
-	if a == 0 || b > 0 && b < a {
-		return b
-	}
-	return a
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)

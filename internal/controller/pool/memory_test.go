@@ -18,6 +18,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/condition"
 	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/pool"
+	"github.com/paia-tech/hotstandbyjob/internal/unit"
 )
 
 func TestMemory(t *testing.T) {
@@ -142,20 +143,25 @@ func TestSpecOf(t *testing.T) {
 			if tc.want != nil {
 				tc.want(&want)
 			}
-			if diff := cmp.Diff(want, specOf(demo(tc.change), &tc.memory)); diff != "" {
+			if diff := cmp.Diff(want, seen(demo(tc.change), &tc.memory).spec()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
+// seen is what a pass has seen of a pool before it decides.
+func seen(h *v1alpha1.HotStandbyJob, m *memory) *snapshot {
+	return &snapshot{pool: h, memory: m, view: unit.View{Revision: object.Revision(h)}}
+}
+
 func TestSucceededUnitsAreLeftToTheirTTL(t *testing.T) {
 	ttl := func(s *v1alpha1.HotStandbyJobSpec) { s.JobTemplate.TTLSecondsAfterFinished = new(int32(60)) }
-	if got := specOf(demo(ttl), &memory{}).KeepSucceeded; got != math.MaxInt {
+	if got := seen(demo(ttl), &memory{}).spec().KeepSucceeded; got != math.MaxInt {
 		t.Errorf("%d are kept beside the TTL", got)
 	}
 	both := func(s *v1alpha1.HotStandbyJobSpec) { ttl(s); shareJob(s) }
-	if got := specOf(demo(both), &memory{}).KeepSucceeded; got != 3 {
+	if got := seen(demo(both), &memory{}).spec().KeepSucceeded; got != 3 {
 		t.Errorf("%d are kept in a shared Job, whose TTL never begins", got)
 	}
 }

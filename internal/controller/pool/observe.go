@@ -63,7 +63,7 @@ func (r *Reconciler) observe(ctx context.Context, h *v1alpha1.HotStandbyJob, m *
 	}
 	s.readUnits()
 	r.consult(ctx, s)
-	s.state = pool.State{Now: s.view.Now, Spec: specOf(h, m), Memory: m.decided}
+	s.state = pool.State{Now: s.view.Now, Spec: s.spec(), Memory: m.decided}
 	for _, u := range s.units {
 		s.state.Units = append(s.state.Units, u.Unit)
 	}
@@ -168,10 +168,11 @@ func (s *snapshot) readUnits() {
 	}
 }
 
-// specOf is what the decision needs of a spec.
-func specOf(h *v1alpha1.HotStandbyJob, m *memory) pool.Spec {
+// spec is what the decision needs of the pool's spec.
+func (s *snapshot) spec() pool.Spec {
+	h := s.pool
 	spec := pool.Spec{
-		Revision:       object.Revision(h),
+		Revision:       s.view.Revision,
 		IdleTarget:     int(h.Spec.IdleTarget),
 		Min:            int(ptr.Deref(h.Spec.MinReplicas, 0)),
 		Max:            math.MaxInt,
@@ -180,7 +181,7 @@ func specOf(h *v1alpha1.HotStandbyJob, m *memory) pool.Spec {
 		KeepFailed:     int(ptr.Deref(h.Spec.FailedUnitsHistoryLimit, 1)),
 		KeepSucceeded:  int(ptr.Deref(h.Spec.SucceededUnitsHistoryLimit, 3)),
 		Paused:         h.Spec.Paused,
-		Refused:        m.admission.refusal.Reason != "",
+		Refused:        s.memory.admission.refusal.Reason != "",
 	}
 	if h.Spec.MaxReplicas != nil {
 		spec.Max = int(*h.Spec.MaxReplicas)

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -161,9 +162,10 @@ func ignoreChanged(err error) error {
 // label writes the state of pods where it has changed, and whether they may be moved. Units that are being retired keep
 // their fence.
 func (r *Reconciler) label(ctx context.Context, s *snapshot, retiring []string) error {
+	fenced := sets.New(retiring...)
 	var todo []unit.Label
 	for _, u := range s.units {
-		if !slices.Contains(retiring, u.Name) {
+		if !fenced.Has(u.Name) {
 			todo = append(todo, u.Labels...)
 		}
 	}
