@@ -35,7 +35,7 @@ type Unit struct {
 
 	Created time.Time
 	Warm    time.Time // Idle, Busy: since when it is warm
-	Ended   time.Time // Failed, Succeeded: when; zero: there is nothing to look at later, since it still runs or was retired
+	Ended   time.Time // Failed, Succeeded: when
 
 	Running  bool // a container of it runs, or ran: Starting units without one are the cheapest to retire
 	WasBusy  bool // Unknown: it was busy when its signal could last be read. Failed: it failed while it worked

@@ -167,8 +167,8 @@ func less(surplus []Surplus, k int) []Surplus {
 	return rest
 }
 
-// remove chooses finished units beyond those that are kept to look at, oldest first, those that run but say that they
-// can't work, and what is left of retired ones.
+// remove chooses finished units beyond those that are kept to look at, oldest first, and those that run but say that
+// they can't work.
 func remove(s State, plan *Plan) {
 	failed, succeeded := s.Spec.KeepFailed, s.Spec.KeepSucceeded
 	for _, u := range newestEndFirst(s.Units) {

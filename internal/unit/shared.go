@@ -62,8 +62,8 @@ func (v View) ofEnded(job *batchv1.Job, pods []*corev1.Pod, size int) Unit {
 			u.Phase, u.WasBusy, u.Reason = pool.Failed, true, cmp.Or(s.reason, u.Reason)
 		}
 	}
-	if u.Phase == pool.Succeeded && job.Status.CompletedIndexes == "" {
-		u.Ended = time.Time{} // all of it was retired: it isn't kept
+	if u.Phase == pool.Succeeded && job.Status.CompletedIndexes == "" { // all of it was retired: this is what is left
+		u.Phase, u.Ended = pool.Retiring, time.Time{}
 	}
 	return u
 }
