@@ -15,11 +15,14 @@ import (
 const defaultContainer = "kubectl.kubernetes.io/default-container"
 
 // Exec is the exec probe of a pool with its defaults; nil in other modes.
-func Exec(h *v1alpha1.HotStandbyJob) *v1alpha1.ExecProbe {
-	if h.Spec.BusyProbe.Mode != v1alpha1.BusyByExec {
+func Exec(h *v1alpha1.HotStandbyJob) *v1alpha1.ExecProbe { return ExecOf(&h.Spec.BusyProbe) }
+
+// ExecOf is a busyProbe's exec probe with its defaults; nil in other modes.
+func ExecOf(probe *v1alpha1.BusyProbe) *v1alpha1.ExecProbe {
+	if probe.Mode != v1alpha1.BusyByExec {
 		return nil
 	}
-	e := h.Spec.BusyProbe.Exec.DeepCopy()
+	e := probe.Exec.DeepCopy()
 	if e == nil {
 		e = &v1alpha1.ExecProbe{}
 	}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/pool"
 	"github.com/paia-tech/hotstandbyjob/internal/signal"
 )
@@ -171,10 +172,10 @@ func (v View) kubeletReading(p *corev1.Pod, container string, s *podState) signa
 	if c := status(p, container); c != nil {
 		success = c.Ready
 	}
-	successIsBusy := v.Probe.Exec == nil || ptr.Deref(v.Probe.Exec.SuccessIsBusy, true)
-	if success == successIsBusy {
+	e := object.ExecOf(&v.Probe)
+	if success == *e.SuccessIsBusy {
 		// Not ready means busy here, and a container is not ready either until the command has run for the first time.
-		if left := v.firstProbe(s); !success && p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodStarting) && left > 0 {
+		if left := v.firstProbe(e, s); !success && p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodStarting) && left > 0 {
 			s.wake = left
 			return signal.Reading{Signal: signal.Starting}
 		}
@@ -184,12 +185,8 @@ func (v View) kubeletReading(p *corev1.Pod, container string, s *podState) signa
 }
 
 // firstProbe is how long the kubelet may still take to run the busy command for the first time.
-func (v View) firstProbe(s *podState) time.Duration {
-	period, timeout := int32(10), int32(1)
-	if e := v.Probe.Exec; e != nil {
-		period, timeout = max(e.PeriodSeconds, 1), max(e.TimeoutSeconds, 1)
-	}
-	return s.warm.Add(time.Duration(period+timeout+1) * time.Second).Sub(v.Now)
+func (v View) firstProbe(e *v1alpha1.ExecProbe, s *podState) time.Duration {
+	return s.warm.Add(time.Duration(e.PeriodSeconds+e.TimeoutSeconds+1) * time.Second).Sub(v.Now)
 }
 
 // annotated says whether the busy annotation is set.

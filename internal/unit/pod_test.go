@@ -122,6 +122,15 @@ func TestKubeletProbe(t *testing.T) {
 			}(),
 			want: pool.Starting, wake: 5 * time.Second,
 		},
+		"a period and a timeout of 0 are the defaults, as the kubelet has them": {
+			view: viewOf(v1alpha1.BusyProbe{Mode: v1alpha1.BusyByExec, Exec: &v1alpha1.ExecProbe{SuccessIsBusy: new(false)}}, nil),
+			pod: func() *corev1.Pod {
+				p := probed("starting")
+				p.Status.ContainerStatuses[0].State.Running.StartedAt = ago(-8 * time.Second)
+				return p
+			}(),
+			want: pool.Starting, wake: 4 * time.Second,
+		},
 		"after that it is busy": {
 			view: kubelet(false),
 			pod: func() *corev1.Pod {
