@@ -202,6 +202,17 @@ func awaitPods(e *kit.Env, pool string, n int) {
 	})
 }
 
+// awaitGone waits until a pool has so many pods in all, those on their way out too: its Job has counted the others.
+func awaitGone(e *kit.Env, pool string, n int) {
+	e.T.Helper()
+	e.Await("retired pods are gone", func(g gomega.Gomega) {
+		var pods corev1.PodList
+		g.Expect(e.Client.List(e.T.Context(), &pods, client.InNamespace(e.Namespace), client.MatchingLabels{v1alpha1.LabelName: pool})).
+			To(gomega.Succeed())
+		g.Expect(uids(pods.Items)).To(gomega.HaveLen(n))
+	})
+}
+
 // idleTarget changes a pool's.
 func idleTarget(e *kit.Env, pool string, n int) {
 	e.T.Helper()

@@ -67,6 +67,7 @@ func TestSharedJobGrowsByPatchingOneJobAndShrinksAtItsTail(t *testing.T) {
 	e.AwaitStatus("grows", 1, 1)
 	awaitIndexes(e, "grows", 0, 1)
 	awaitCompletions(e, "grows", 2)
+	awaitGone(e, "grows", 2)  // an index whose pod is on its way out would be a hole
 	idleTarget(e, "grows", 4) // at the same indexes again
 	e.AwaitStatus("grows", 4, 1)
 	awaitIndexes(e, "grows", 0, 1, 2, 3, 4)
@@ -114,6 +115,7 @@ func TestSharedJobLeavesHolesBeforeBusyIndexes(t *testing.T) {
 			})
 			mustStay(e, "holes")
 
+			awaitGone(e, "holes", 2)  // index 5 as well, or it would be one more hole
 			idleTarget(e, "holes", 3) // what comes is behind the holes
 			e.AwaitStatus("holes", 3, 1)
 			awaitIndexes(e, "holes", 0, 4, 5, 6)
