@@ -19,19 +19,20 @@ const (
 	WorkerImage   = image.Worker
 )
 
-// WriteOperatorImage builds the operator as it is in this checkout and writes its image to a tar file, which labs,
-// Docker, containerd and kind can load.
+// WriteOperatorImage builds the operator and the entrypoint of standby pods as they are in this checkout, and writes the
+// image that has both to a tar file, which labs, Docker, containerd and kind can load.
 func WriteOperatorImage(ctx context.Context, progress io.Writer, tarPath string) error {
 	dir, err := os.MkdirTemp("", "hotstandbyjob-image-")
 	if err != nil {
 		return fmt.Errorf("build the operator's image: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binary := filepath.Join(dir, "operator")
-	if err := build.Program(ctx, progress, "./cmd/operator", binary); err != nil {
-		return err
+	for _, name := range image.OperatorPrograms() {
+		if err := build.Program(ctx, progress, "./cmd/"+name, filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
-	return writeImage(image.ForOperator(binary), tarPath)
+	return writeImage(image.ForOperator(dir), tarPath)
 }
 
 // WriteWorkerImage builds the demo worker and writes its image to a tar file. The real node of a lab has it already.
@@ -40,7 +41,7 @@ func WriteWorkerImage(ctx context.Context, progress io.Writer, tarPath string) e
 	if err != nil {
 		return err
 	}
-	return writeImage(image.ForWorker(filepath.Join(bin, "worker")), tarPath)
+	return writeImage(image.ForWorker(bin), tarPath)
 }
 
 func writeImage(spec image.Spec, tarPath string) error {

@@ -12,6 +12,9 @@ import (
 // other number Failed. Without it such pods stay Running.
 const ExitAnnotation = simnode.ExitAnnotation
 
+// ReadyAnnotation says of a new pod on a simulated node whether its containers become ready: all do, but for "false".
+const ReadyAnnotation = simnode.ReadyAnnotation
+
 // OnSimulatedNode makes a pod go to a simulated node: it selects their label and tolerates their taint.
 func OnSimulatedNode(spec *corev1.PodSpec) {
 	if spec.NodeSelector == nil {

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/lab"
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 )
 
@@ -54,6 +55,39 @@ func TestSeedExampleGivesTwentyIdlePods(t *testing.T) {
 		if p.Labels["app"] != "game-worker" {
 			t.Errorf("pod %s has the labels %v, want the selector's", p.Name, p.Labels)
 		}
+	}
+}
+
+// The README's manifest, as it is, on nodes that start pods in no time: twenty of them are idle at a time. On a real node
+// its pods run for 5 seconds, less than a small machine takes to start twenty: see TestSeedReadmeKeepsTwentyUnits.
+func TestSeedReadmeGivesTwentyIdlePods(t *testing.T) {
+	t.Parallel()
+	e := kit.New(t)
+	e.Simulate(map[string]string{lab.ReadyAnnotation: "false"}) // as its busy command is not successful
+	history := e.History("demo-hsj")
+	e.Operator()
+	e.Create(seed(t, "seed-readme.yaml"))
+	full := func() {
+		e.Await("twenty pods are idle", func(g gomega.Gomega) {
+			g.Expect(e.Get("demo-hsj").Status.IdleCount).To(gomega.Equal(int32(20)))
+			expectColumns(e, g, "demo-hsj")
+		})
+	}
+	full()
+	pods := e.Pods("demo-hsj")
+	if len(pods) != 20 || len(e.Jobs("demo-hsj")) != 20 {
+		t.Errorf("there are %d pods and %d Jobs, want 20 of each", len(pods), len(e.Jobs("demo-hsj")))
+	}
+	gomega.NewWithT(t).Eventually(func() bool { // as long as the command runs: one that ends sooner counts as failed
+		return time.Since(pods[len(pods)-1].CreationTimestamp.Time) > 5*time.Second
+	}).WithTimeout(kit.Patience).Should(gomega.BeTrue())
+	for _, p := range pods {
+		e.Finish(&p, "0")
+	}
+	e.Await("others have taken their place", func(g gomega.Gomega) { g.Expect(history.Made()).To(gomega.BeNumerically(">=", 40)) })
+	full()
+	if most := history.Most(); most != 20 {
+		t.Errorf("there were %d units at a time, want 20", most)
 	}
 }
 

@@ -124,11 +124,14 @@ func realNode() []Component {
 			LDFlags:  small,
 		},
 		{
-			Name:     Programs,
-			Dir:      "..",
-			Packages: map[string]string{"pause": "./cmd/pause", "nodeinit": "./cmd/nodeinit", "worker": "./cmd/worker"},
+			Name: Programs,
+			Dir:  "..",
+			Packages: map[string]string{
+				"pause": "./cmd/pause", "nodeinit": "./cmd/nodeinit", "worker": "./cmd/worker", "stamp": "./cmd/stamp",
+			},
 			Sources: []string{
-				"go.mod", "go.sum", "cmd/pause", "cmd/nodeinit", "cmd/worker", "internal/image", "internal/nodeinit", "internal/registry", "internal/worker",
+				"go.mod", "go.sum", "cmd/pause", "cmd/nodeinit", "cmd/worker", "cmd/stamp",
+				"internal/image", "internal/nodeinit", "internal/registry", "internal/worker",
 			},
 			LDFlags: small,
 		},

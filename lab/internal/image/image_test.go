@@ -98,6 +98,29 @@ func layerOf(t *testing.T, img v1.Image) func(func(*tar.Header) bool) {
 	}
 }
 
+// Standby pods copy their entrypoint out of the operator's image.
+func TestTheOperatorsImageHasTheEntrypoint(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range OperatorPrograms() {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!"+name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	img, err := tarball.ImageFromPath(build(t, ForOperator(dir)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for header := range layerOf(t, img) {
+		got[header.Name] = header.FileInfo().Mode().String()
+	}
+	for _, name := range []string{"operator", "standby"} {
+		if got[name] != "-rwxr-xr-x" {
+			t.Errorf("/%s is %q, want a program; the image has %v", name, got[name], got)
+		}
+	}
+}
+
 func TestTheSameInputGivesTheSameImage(t *testing.T) {
 	spec := hello(t, "hello:dev")
 	first, second := build(t, spec), build(t, spec)

@@ -51,27 +51,37 @@ func Standard(ctx context.Context, binDir string) (string, error) {
 	specs := []Spec{
 		{Names: []string{Pause}, Files: []File{program("pause")}, User: NonRoot, Entrypoint: []string{"/pause"}},
 		{Names: []string{CoreDNS}, Files: []File{program("coredns")}, User: NonRoot, Entrypoint: []string{"/coredns"}},
-		ForWorker(filepath.Join(binDir, "worker")),
+		ForWorker(binDir),
 		busybox,
 	}
 	return tarPath, buildAll(specs, tarPath)
 }
 
-// ForOperator describes the operator's image, made of a static binary.
-func ForOperator(binary string) Spec {
-	return withWorld(Spec{
+// OperatorPrograms are what the operator's image is made of: the operator, and the entrypoint that standby pods copy out
+// of this same image, so that the two always fit.
+func OperatorPrograms() []string { return []string{"operator", "standby"} }
+
+// ForOperator describes the operator's image, made of static binaries from a folder.
+func ForOperator(binDir string) Spec {
+	spec := Spec{
 		Names:      []string{Operator, "lab.hsj.paia.tech/operator:dev"},
-		Files:      []File{{Path: "/operator", Source: binary}},
 		User:       NonRoot,
 		Entrypoint: []string{"/operator"},
-	})
+	}
+	for _, name := range OperatorPrograms() {
+		spec.Files = append(spec.Files, File{Path: "/" + name, Source: filepath.Join(binDir, name)})
+	}
+	return withWorld(spec)
 }
 
-// ForWorker describes the demo worker's image, made of a static binary.
-func ForWorker(binary string) Spec {
+// ForWorker describes the image of the demo worker, and of stamp, which times launches: static binaries from a folder.
+func ForWorker(binDir string) Spec {
 	return withWorld(Spec{
-		Names:      []string{Worker, "lab.hsj.paia.tech/worker:dev"},
-		Files:      []File{{Path: "/worker", Source: binary}},
+		Names: []string{Worker, "lab.hsj.paia.tech/worker:dev"},
+		Files: []File{
+			{Path: "/worker", Source: filepath.Join(binDir, "worker")},
+			{Path: "/stamp", Source: filepath.Join(binDir, "stamp")},
+		},
 		User:       NonRoot,
 		Entrypoint: []string{"/worker"},
 	})

@@ -28,6 +28,8 @@ const (
 	TaintValue = "fake"
 	// ExitAnnotation on a pod ends it with the exit code that it holds.
 	ExitAnnotation = "lab.hsj.paia.tech/exit"
+	// ReadyAnnotation on a pod says whether its containers become ready: "false" if not.
+	ReadyAnnotation = "lab.hsj.paia.tech/ready"
 )
 
 //go:embed stages.yaml
