@@ -7,10 +7,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export GOTOOLCHAIN := local
 
-MODULES := api tools lab .
+MODULES := api client tools lab .
 CRD := config/crd/apps.paia.tech_hotstandbyjobs.yaml
 CONTROLLER_GEN := go tool -modfile=$(CURDIR)/tools/go.mod controller-gen
 GOLANGCI_LINT := go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
+BUF := go tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 LAB := go run -C lab ./cmd/lab
 
 .PHONY: help demo test lab-up lab-down generate lint image
@@ -32,12 +33,13 @@ lab-up: ## Start a real Kubernetes on this machine; LAB_FLAGS="--sim-nodes 100" 
 lab-down: ## Stop it and remove all that belongs to it
 	$(LAB) down
 
-generate: ## Write the code, CRD and RBAC that are generated from the Go sources
+generate: ## Write what is generated from the Go sources and the protocols: code, CRD and RBAC
 	cd api && $(CONTROLLER_GEN) object:headerFile=../tools/boilerplate.go.txt paths=./...
 	cd api && $(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./... output:crd:dir=../config/crd
 	go run -C tools ./crdtrim ../$(CRD)
 	$(CONTROLLER_GEN) rbac:roleName=hotstandbyjob-operator,fileName=role.yaml \
-		paths='./internal/controller/...' paths='./cmd/operator/...' output:rbac:dir=config/rbac
+		paths='./internal/...' paths='./cmd/operator/...' output:rbac:dir=config/rbac
+	$(BUF) generate
 
 lint: ## Check the style of all modules; LINT_FLAGS=--fix mends what can be mended
 	status=0; for module in $(MODULES); do \

@@ -28,14 +28,24 @@ func objects() []string {
 
 // layers has every package of the operator; imports go downward only.
 func layers() map[string]layer {
-	kubernetes := []string{"k8s.io/", "sigs.k8s.io/controller-runtime", "github.com/go-logr/logr"}
+	const logr = "github.com/go-logr/logr"
+	kubernetes := []string{"k8s.io/", "sigs.k8s.io/controller-runtime", logr}
 	return map[string]layer{
 		"cmd/operator": {own: []string{"internal/config", "internal/operator"}, others: kubernetes},
+		"cmd/standby":  {own: []string{"internal/entrypoint"}},
 
-		"internal/operator": {own: []string{"api/v1alpha1", "internal/config", "internal/controller", "internal/kube"}, others: kubernetes},
+		"internal/operator": {
+			own: []string{
+				"api/v1alpha1", "internal/certificate", "internal/config", "internal/controller", "internal/controller/pool",
+				"internal/fit", "internal/gateway", "internal/kube", "internal/launch", "internal/leader", "internal/object",
+				"internal/standby", "internal/webhook",
+			},
+			others: kubernetes,
+		},
 		"internal/controller": {
 			own: []string{
-				"api/v1alpha1", "internal/config", "internal/controller/pool", "internal/controller/takeover", "internal/probe",
+				"api/v1alpha1", "internal/config", "internal/controller/pool", "internal/controller/takeover", "internal/object",
+				"internal/probe",
 			},
 			others: kubernetes,
 		},
@@ -43,11 +53,31 @@ func layers() map[string]layer {
 		"internal/controller/pool": {
 			own: []string{
 				"api/v1alpha1", "internal/condition", "internal/kube", "internal/metric", "internal/object", "internal/pool",
-				"internal/probe", "internal/signal", "internal/unit",
+				"internal/probe", "internal/signal", "internal/standby", "internal/unit",
 			},
 			others: kubernetes,
 		},
 		"internal/controller/takeover": {own: []string{"api/v1alpha1", "internal/kube"}, others: kubernetes},
+
+		"internal/launch": {
+			own:    []string{"api/v1alpha1", "internal/fit", "internal/protocol", "internal/standby"},
+			others: append(objects(), "k8s.io/client-go/", "k8s.io/klog/v2", "k8s.io/kubernetes/pkg/controller", "k8s.io/utils/clock", logr),
+		},
+		"internal/gateway": {
+			own: []string{
+				"api/v1alpha1", "client/launcherv1", "client/launcherv1/launcherv1connect", "internal/protocol/standbyv1",
+				"internal/protocol/standbyv1/standbyv1connect", "internal/standby",
+			},
+			others: append(objects(), "connectrpc.com/connect", "google.golang.org/protobuf/", "golang.org/x/sync/", "k8s.io/client-go/", "k8s.io/utils/clock"),
+		},
+		"internal/webhook":     {own: []string{"api/v1alpha1"}, others: append(objects(), "k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime/pkg/")},
+		"internal/certificate": {others: append(kubernetes, "github.com/open-policy-agent/cert-controller/", "golang.org/x/sync/")},
+		"internal/leader":      {others: append(objects(), "sigs.k8s.io/controller-runtime/pkg/client", logr)},
+		// The only writer of claims.
+		"internal/standby": {
+			own:    []string{"api/v1alpha1", "internal/protocol"},
+			others: append(objects(), "k8s.io/client-go/kubernetes", "k8s.io/utils/clock", logr),
+		},
 
 		"internal/probe": {
 			own: []string{"api/v1alpha1", "internal/signal"},
@@ -58,6 +88,16 @@ func layers() map[string]layer {
 		"internal/metric": {own: []string{"api/v1alpha1"}, others: append(kubernetes, "github.com/prometheus/client_golang/")},
 		"internal/config": {},
 
+		// What runs in the pods is small: it has no client of the cluster.
+		"internal/entrypoint": {
+			own:    []string{"internal/protocol"},
+			others: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sys/unix", "k8s.io/kubernetes/third_party/forked/golang/expansion"},
+		},
+		"internal/protocol":                            {},
+		"internal/protocol/standbyv1":                  {others: []string{"google.golang.org/protobuf/"}},
+		"internal/protocol/standbyv1/standbyv1connect": {own: []string{"internal/protocol/standbyv1"}, others: []string{"connectrpc.com/connect"}},
+
+		"internal/fit":       {pure: true, own: []string{"internal/protocol"}, others: append(objects(), "k8s.io/kubernetes/pkg/apis/core/v1")},
 		"internal/object":    {pure: true, own: []string{"api/v1alpha1"}, others: objects()},
 		"internal/unit":      {pure: true, own: []string{"api/v1alpha1", "internal/object", "internal/pool", "internal/signal"}, others: objects()},
 		"internal/condition": {pure: true, own: []string{"api/v1alpha1", "internal/pool"}, others: []string{"k8s.io/apimachinery/pkg/"}},
@@ -120,10 +160,10 @@ func imported(t *testing.T) map[string][]string {
 	return packages
 }
 
-// own tells whether a package is of the module that this test is about; api and lab are modules of their own.
+// own tells whether a package is of the module that this test is about; api, client and lab are modules of their own.
 func own(path string) bool {
 	name, ok := strings.CutPrefix(path, module)
-	return ok && !strings.HasPrefix(name, "api/") && name != "lab" && !strings.HasPrefix(name, "lab/")
+	return ok && !begins(name, []string{"api", "client", "lab"})
 }
 
 // refuses returns why a package of this layer must not import a path, or "".
