@@ -3,7 +3,7 @@
 package v1alpha1
 
 // BusyProbeMode says where the busy signal comes from.
-// +kubebuilder:validation:Enum=annotation;http;exec;redis
+// +kubebuilder:validation:Enum=annotation;http;exec;redis;report
 type BusyProbeMode string
 
 // The busy signals.
@@ -12,6 +12,7 @@ const (
 	BusyByHTTP       BusyProbeMode = "http"
 	BusyByExec       BusyProbeMode = "exec"
 	BusyByRedis      BusyProbeMode = "redis"
+	BusyByReport     BusyProbeMode = "report"
 )
 
 // BusyProbe tells busy pods from idle ones. A pod that isn't running and ready is neither; a pod whose signal can't be
@@ -26,6 +27,9 @@ type BusyProbe struct {
 	// http: the operator sends GET to the pod (http).
 	// exec: a command is run in the container (exec), by the kubelet or through the API server.
 	// redis: an entry in a Redis hash (redis); seen at once where the server has keyspace notifications on.
+	// report: the workload says so itself on the Unix socket /.hsj/run/report.sock, and is starting until it has said
+	// something; seen at once, costs nothing. The operator puts a small program in front of the first container's command,
+	// which must be given: what an image runs by itself can't be known.
 	// Defaults to annotation.
 	// +optional
 	// +default="annotation"

@@ -14,7 +14,7 @@ import (
 // +kubebuilder:resource:shortName=hsj
 // +kubebuilder:subresource:status
 // +kubebuilder:subresource:scale:specpath=.spec.idleTarget,statuspath=.status.idleCount,selectorpath=.status.selector
-// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.busyProbe.mode`,description="How busy pods are told from idle ones"
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.busyProbe.mode`,description="How busy pods are told from idle ones; not with assignment: Push"
 // +kubebuilder:printcolumn:name="IdleTarget",type=integer,JSONPath=`.spec.idleTarget`,description="Units that shall be idle"
 // +kubebuilder:printcolumn:name="Min",type=integer,JSONPath=`.spec.minReplicas`
 // +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.spec.maxReplicas`
@@ -76,7 +76,11 @@ const (
 
 // HotStandbyJobSpec is what a pool shall be.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.assignment) || self.assignment != 'Push'",message="assignment: Push is not available in this version; use Pull",fieldPath=".assignment"
+// +kubebuilder:validation:XValidation:rule="!has(self.standby) || has(self.assignment) && self.assignment == 'Push'",message="standby goes with assignment: Push; set that or remove the block",fieldPath=".standby"
+// +kubebuilder:validation:XValidation:rule="!has(self.assignment) || self.assignment != 'Push' || !has(self.busyProbe) || (!has(self.busyProbe.mode) || self.busyProbe.mode == 'annotation') && (!has(self.busyProbe.annotationKey) || size(self.busyProbe.annotationKey) == 0 || self.busyProbe.annotationKey == 'paia.tech/busy') && !has(self.busyProbe.http) && !has(self.busyProbe.exec) && !has(self.busyProbe.redis)",message="busyProbe goes with assignment: Pull; with Push the operator hands out the work and knows which pods are busy: remove the block",fieldPath=".busyProbe"
+// +kubebuilder:validation:XValidation:rule="!has(self.assignment) || self.assignment != 'Push' || !has(self.layout) || self.layout != 'SharedJob'",message="layout: SharedJob goes with assignment: Pull; with Push a unit is a plain pod: remove it",fieldPath=".layout"
+// +kubebuilder:validation:XValidation:rule="!has(self.assignment) || self.assignment != 'Push' || !(has(self.jobTemplate.parallelism) || has(self.jobTemplate.completions) || has(self.jobTemplate.completionMode) || has(self.jobTemplate.backoffLimit) || has(self.jobTemplate.backoffLimitPerIndex) || has(self.jobTemplate.maxFailedIndexes) || has(self.jobTemplate.activeDeadlineSeconds) || has(self.jobTemplate.ttlSecondsAfterFinished) || has(self.jobTemplate.suspend) || has(self.jobTemplate.podFailurePolicy) || has(self.jobTemplate.successPolicy) || has(self.jobTemplate.podReplacementPolicy) || has(self.jobTemplate.managedBy))",message="jobTemplate can't have parallelism, completions, completionMode, backoffLimit, backoffLimitPerIndex, maxFailedIndexes, activeDeadlineSeconds, ttlSecondsAfterFinished, suspend, podFailurePolicy, successPolicy, podReplacementPolicy or managedBy with assignment: Push: a unit is a plain pod, and the Jobs that are started in it bring their own; remove them",fieldPath=".jobTemplate"
+// +kubebuilder:validation:XValidation:rule="!has(self.standby) || !has(self.standby.container) || (has(self.jobTemplate.template) ? has(self.jobTemplate.template.spec) && self.jobTemplate.template.spec.containers.exists(c, c.name == self.standby.container) : self.standby.container == 'worker')",message="standby.container must name one of jobTemplate.template.spec.containers; with the shorthand the container is named worker",fieldPath=".standby"
 // +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",message="minReplicas must not be greater than maxReplicas",fieldPath=".minReplicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.selector) || !has(self.selector.matchLabels) || !has(self.jobTemplate.template) || !has(self.jobTemplate.template.metadata) || !has(self.jobTemplate.template.metadata.labels) || self.selector.matchLabels.all(k, !(k in self.jobTemplate.template.metadata.labels) || self.jobTemplate.template.metadata.labels[k] == self.selector.matchLabels[k])",message="selector.matchLabels contradicts jobTemplate.template.metadata.labels: give a label the same value in both, or in one of them only",fieldPath=".selector"
 // +kubebuilder:validation:XValidation:rule="!has(self.layout) || self.layout != 'SharedJob' || !has(self.jobTemplate.activeDeadlineSeconds)",message="jobTemplate.activeDeadlineSeconds would end all units at once with layout: SharedJob; set jobTemplate.template.spec.activeDeadlineSeconds instead, which is counted for each pod",fieldPath=".jobTemplate"
@@ -85,10 +89,12 @@ const (
 type HotStandbyJobSpec struct {
 	// assignment says how pods get their work.
 	// Pull: they fetch it themselves, and busyProbe tells which of them are busy.
-	// Push: the operator starts ordinary Jobs in them; not available in this version.
+	// Push: the operator gives it to them: a Job with the label hsj.paia.tech/pool: <name of the pool> starts in one of
+	// them. standby says how.
 	// Defaults to Pull.
 	// +optional
 	// +default="Pull"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="assignment can't be changed: create a pool of another name beside this one, and delete this one when its units are done"
 	Assignment Assignment `json:"assignment,omitempty"`
 
 	// paused stops the operator from creating, replacing and retiring units; running ones go on, and status is kept
@@ -123,7 +129,7 @@ type HotStandbyJobSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	ScaleDownDelaySeconds *int32 `json:"scaleDownDelaySeconds,omitempty"`
 
-	// selector's labels are added to the pods. Which pods belong to the pool is told by their Jobs' owner, not by labels.
+	// selector's labels are added to the pods. Which pods belong to the pool is told by their owner, not by these labels.
 	// +optional
 	Selector *Selector `json:"selector,omitempty"`
 
@@ -141,7 +147,12 @@ type HotStandbyJobSpec struct {
 	// +required
 	JobTemplate JobTemplate `json:"jobTemplate"`
 
-	// busyProbe tells busy pods from idle ones. Defaults to the annotation paia.tech/busy.
+	// standby says how pods wait for work and get it with assignment: Push; its fields have their defaults where it isn't
+	// given.
+	// +optional
+	Standby *StandbySpec `json:"standby,omitempty"`
+
+	// busyProbe tells busy pods from idle ones with assignment: Pull. Defaults to the annotation paia.tech/busy.
 	// +optional
 	// +default={}
 	BusyProbe BusyProbe `json:"busyProbe,omitempty,omitzero"`

@@ -8,7 +8,8 @@ import (
 )
 
 // JobTemplate is what a unit is made from. It takes the fields of a batch/v1 JobSpec, or, instead of its template, the
-// shorthand image, command, args, env, imagePullPolicy and resources for a pod with one container named "worker".
+// shorthand image, command, args, env, imagePullPolicy and resources for a pod with one container named "worker". With
+// assignment: Push it has the pods' template or the shorthand, and no other field.
 // See https://kubernetes.io/docs/concepts/workloads/controllers/job/ for the fields of a Job.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.template) != has(self.image)",message="give either template (a pod template) or image (the shorthand), not both"
@@ -43,7 +44,8 @@ type JobTemplate struct {
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 
-	// template is the pods' template. Its restartPolicy is always Never: a unit that fails is replaced.
+	// template is the pods' template. Its restartPolicy is always Never with assignment: Pull: a unit that fails is
+	// replaced. With Push it is Never or OnFailure, that of the Jobs that are started in the pods, and defaults to Never.
 	// `kubectl explain job.spec.template` describes its fields, and so does
 	// https://kubernetes.io/docs/concepts/workloads/pods/#pod-templates.
 	// +optional

@@ -8,6 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
+// Kind is that of HotStandbyJob.
+const Kind = "HotStandbyJob"
+
 // GroupName is the API group of HotStandbyJob.
 const GroupName = "apps.paia.tech"
 

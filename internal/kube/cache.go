@@ -4,8 +4,11 @@
 package kube
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +23,9 @@ import (
 
 // PoolIndex is the index of Jobs and pods by the pool that they are labelled with.
 const PoolIndex = "pool"
+
+// maxLaunchID is how much is kept of what should be the ID of a launch, which is a UUID.
+const maxLaunchID = 64
 
 // CacheOptions say what is watched and kept: Jobs and pods of pools, in the namespace or, if it is empty, in all, and
 // of these what the controllers read. Memory then grows with the pools, not with the cluster.
@@ -68,10 +74,16 @@ func slimJob(in any) (any, error) {
 	return in, nil
 }
 
-// slimPod keeps of a pod's spec its node, its restart policy and the names of its containers.
+// slimPod keeps of a pod's spec its node, its restart policy and the names of its containers, and all of its metadata
+// but for two long annotations: of a launch's payload its ID is kept, which is text that no JSON object begins with, and
+// empty while there is no launch; the gateway's certificate is left out.
 func slimPod(in any) (any, error) {
 	if p, ok := in.(*corev1.Pod); ok {
 		p.ManagedFields = nil
+		if payload := p.Annotations[v1alpha1.AnnotationPayload]; payload != "" {
+			p.Annotations[v1alpha1.AnnotationPayload] = launchID(payload)
+		}
+		delete(p.Annotations, v1alpha1.AnnotationGatewayCA)
 		spec := corev1.PodSpec{NodeName: p.Spec.NodeName, RestartPolicy: p.Spec.RestartPolicy}
 		for _, c := range p.Spec.Containers {
 			spec.Containers = append(spec.Containers, corev1.Container{Name: c.Name})
@@ -79,6 +91,20 @@ func slimPod(in any) (any, error) {
 		p.Spec = spec
 	}
 	return in, nil
+}
+
+// launchID is the ID of a payload, and what isn't a payload as it is: a transform may see an object twice. Whatever else
+// is in the annotation, it doesn't seem empty.
+func launchID(payload string) string {
+	var launch struct {
+		ID string `json:"id"`
+	}
+	id := payload
+	if strings.HasPrefix(payload, "{") && json.Unmarshal([]byte(payload), &launch) == nil {
+		id = cmp.Or(launch.ID, "?")
+	}
+	// A copy, since a part of the payload would keep all of it in memory.
+	return strings.Clone(id[:min(len(id), maxLaunchID)])
 }
 
 // slimNode keeps whether a node works and takes new pods.

@@ -4,6 +4,7 @@ package kube
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,6 +79,16 @@ func TestCacheKeeps(t *testing.T) {
 				Status:     corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.1"},
 			},
 		},
+		"a pod that waits for work without the gateway's certificate": {
+			slimPod,
+			&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"hsj.paia.tech/payload": "", "hsj.paia.tech/gateway-ca": "PEM"}}},
+			&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"hsj.paia.tech/payload": ""}}},
+		},
+		"a launch's pod with the launch's ID":           {slimPod, payload(`{"id":"b1","command":["a"]}`), payload("b1")},
+		"a launch's pod that was seen before":           {slimPod, payload("b1"), payload("b1")},
+		"a launch's pod with a payload without ID":      {slimPod, payload(`{"command":["a"]}`), payload("?")},
+		"a launch's pod with what isn't a payload":      {slimPod, payload(`{"id`), payload(`{"id`)},
+		"a launch's pod with very much of what is none": {slimPod, payload(strings.Repeat("x", 1000)), payload(strings.Repeat("x", 64))},
 		"a node with whether it works and takes pods": {
 			slimNode, node,
 			&corev1.Node{
@@ -100,6 +111,10 @@ func TestCacheKeeps(t *testing.T) {
 			}
 		})
 	}
+}
+
+func payload(text string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"hsj.paia.tech/payload": text}}}
 }
 
 func TestCacheOptions(t *testing.T) {

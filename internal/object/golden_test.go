@@ -77,6 +77,7 @@ func TestJob(t *testing.T) {
 		"Karpenter's annotation that the user gave stays, and is all":                                           {dir: "eviction-karpenter"},
 		"fields that can't be as given are overridden":                                                          {dir: "overridden"},
 		"labels of the operator's own win":                                                                      {dir: "own-labels"},
+		"the entrypoint runs the command of a pod that reports whether it is busy":                              {dir: "report"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tc.pool == "" {
@@ -84,11 +85,39 @@ func TestJob(t *testing.T) {
 			}
 			h := read(t, tc.pool)
 			given := h.DeepCopy()
-			job, err := Job(h)
+			job, err := Job(h, operator())
 			if err != nil {
 				t.Fatal(err)
 			}
 			golden(t, filepath.Join("testdata", tc.dir, "job.yaml"), job)
+			if diff := cmp.Diff(given, h); diff != "" {
+				t.Errorf("the pool was changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// operator is what the entrypoint is told of it.
+func operator() Entrypoint {
+	return Entrypoint{Image: "hotstandbyjob-standby:dev", GatewayURL: "https://hsj-gateway.hsj-system.svc:8443", CA: "PEM\n"}
+}
+
+// TestStandbyPod is TestJob for plain pods.
+func TestStandbyPod(t *testing.T) {
+	for name, dir := range map[string]string{
+		"the shorthand, with all defaults":                               "standby-shorthand",
+		"a warm-up in the second container, and every field of standby":  "standby-warmup",
+		"a restricted template, with volumes, a sidecar and a quota":     "standby-restricted",
+		"labels and annotations of launches aren't taken from templates": "standby-own-labels",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := read(t, filepath.Join("testdata", dir, "pool.yaml"))
+			given := h.DeepCopy()
+			pod, err := StandbyPod(h, operator())
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join("testdata", dir, "pod.yaml"), pod)
 			if diff := cmp.Diff(given, h); diff != "" {
 				t.Errorf("the pool was changed (-before +after):\n%s", diff)
 			}
@@ -107,7 +136,7 @@ func TestSharedJob(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := read(t, filepath.Join("testdata", tc.dir, "pool.yaml"))
 			given := h.DeepCopy()
-			job, err := SharedJob(h, tc.units)
+			job, err := SharedJob(h, Entrypoint{}, tc.units)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +149,7 @@ func TestSharedJob(t *testing.T) {
 }
 
 func TestPodIsWhatTheJobControllerWouldMake(t *testing.T) {
-	job, err := Job(read(t, samples+"seed-example.yaml"))
+	job, err := Job(read(t, samples+"seed-example.yaml"), Entrypoint{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +161,7 @@ func TestPodIsWhatTheJobControllerWouldMake(t *testing.T) {
 
 func TestSharedJobKeepsTheUsersRules(t *testing.T) {
 	h := read(t, filepath.Join("testdata", "shared-parallelism-3", "pool.yaml"))
-	job, err := SharedJob(h, 1)
+	job, err := SharedJob(h, Entrypoint{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

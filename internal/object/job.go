@@ -5,8 +5,6 @@
 package object
 
 import (
-	"maps"
-
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,9 +23,6 @@ const (
 	// that the Job doesn't start it again.
 	PodRetired corev1.PodConditionType = "hsj.paia.tech/Retired"
 
-	// workerContainer is the container that the shorthand of jobTemplate makes.
-	workerContainer = "worker"
-
 	// defaultBackoffLimit is that of batch/v1 Jobs.
 	defaultBackoffLimit = 6
 )
@@ -37,9 +32,10 @@ func Parallelism(h *v1alpha1.HotStandbyJob) int32 {
 	return max(1, ptr.Deref(h.Spec.JobTemplate.Parallelism, 1))
 }
 
-// Job is the Job of one unit. Its name is not set. The error names the field that makes it impossible.
-func Job(h *v1alpha1.HotStandbyJob) (*batchv1.Job, error) {
-	job, err := job(h)
+// Job is the Job of one unit. Its name is not set. The error names the field that makes it impossible. The entrypoint is
+// in its pods where these report whether they are busy.
+func Job(h *v1alpha1.HotStandbyJob, e Entrypoint) (*batchv1.Job, error) {
+	job, err := job(h, e)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +55,8 @@ func Job(h *v1alpha1.HotStandbyJob) (*batchv1.Job, error) {
 
 // SharedJob is the Job whose indexes are units, each of Parallelism indexes, with room for so many units. It is elastic:
 // parallelism and completions are equal and can be changed together.
-func SharedJob(h *v1alpha1.HotStandbyJob, units int32) (*batchv1.Job, error) {
-	job, err := job(h)
+func SharedJob(h *v1alpha1.HotStandbyJob, e Entrypoint, units int32) (*batchv1.Job, error) {
+	job, err := job(h, e)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +77,8 @@ func SharedJob(h *v1alpha1.HotStandbyJob, units int32) (*batchv1.Job, error) {
 }
 
 // job is what both layouts share.
-func job(h *v1alpha1.HotStandbyJob) (*batchv1.Job, error) {
-	template, err := podTemplate(h)
+func job(h *v1alpha1.HotStandbyJob, e Entrypoint) (*batchv1.Job, error) {
+	template, err := podTemplate(h, e)
 	if err != nil {
 		return nil, err
 	}
@@ -102,12 +98,12 @@ func job(h *v1alpha1.HotStandbyJob) (*batchv1.Job, error) {
 	}, nil
 }
 
-// Owner is the reference to a HotStandbyJob that its Jobs carry.
+// Owner is the reference to a HotStandbyJob that its Jobs and standby pods carry.
 func Owner(h *v1alpha1.HotStandbyJob) metav1.OwnerReference {
 	return *metav1.NewControllerRef(h, v1alpha1.SchemeGroupVersion.WithKind("HotStandbyJob"))
 }
 
-// NamePrefix is what the names of a pool's Jobs begin with; five characters of [a-z0-9] follow.
+// NamePrefix is what the names of a pool's Jobs and standby pods begin with; five characters of [a-z0-9] follow.
 func NamePrefix(h *v1alpha1.HotStandbyJob) string { return h.Name + "-w-" }
 
 // Pod is the pod that a Job's controller would make, for asking the server whether it would take it.
@@ -124,62 +120,6 @@ func Pod(job *batchv1.Job) *corev1.Pod {
 	return pod
 }
 
-// podTemplate is the template of every pod of the pool.
-func podTemplate(h *v1alpha1.HotStandbyJob) (*corev1.PodTemplateSpec, error) {
-	template := expand(h.Spec.JobTemplate)
-	labels := maps.Clone(template.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	if h.Spec.Selector != nil {
-		maps.Copy(labels, h.Spec.Selector.MatchLabels)
-	}
-	labels[v1alpha1.LabelName] = h.Name
-	labels[v1alpha1.LabelRevision] = Revision(h)
-	labels[v1alpha1.LabelState] = string(v1alpha1.PodStarting)
-	template.Labels = labels
-
-	if template.Annotations == nil {
-		template.Annotations = map[string]string{}
-	}
-	if ManagesEviction(h) {
-		template.Annotations[SafeToEvict] = "true"
-	}
-	template.Spec.RestartPolicy = corev1.RestartPolicyNever
-	if err := addKubeletProbe(h, template); err != nil {
-		return nil, err
-	}
-	return template, nil
-}
-
-// expand is the pod template as given, or the one that the shorthand stands for.
-func expand(t v1alpha1.JobTemplate) *corev1.PodTemplateSpec {
-	if t.Template != nil {
-		return t.Template.DeepCopy()
-	}
-	t = *t.DeepCopy()
-	return &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{
-		Name:            workerContainer,
-		Image:           t.Image,
-		Command:         t.Command,
-		Args:            t.Args,
-		Env:             t.Env,
-		ImagePullPolicy: t.ImagePullPolicy,
-		Resources:       ptr.Deref(t.Resources, corev1.ResourceRequirements{}),
-	}}}}
-}
-
-// ManagesEviction says whether the operator sets the eviction annotations of the pool's pods: not where the template
-// sets one itself.
-func ManagesEviction(h *v1alpha1.HotStandbyJob) bool {
-	if h.Spec.JobTemplate.Template == nil {
-		return true
-	}
-	_, autoscaler := h.Spec.JobTemplate.Template.Annotations[SafeToEvict]
-	_, karpenter := h.Spec.JobTemplate.Template.Annotations[DoNotDisrupt]
-	return !autoscaler && !karpenter
-}
-
 // Overridden names the fields of jobTemplate whose given values are replaced, and by what.
 func Overridden(h *v1alpha1.HotStandbyJob) []string {
 	var out []string
@@ -187,7 +127,8 @@ func Overridden(h *v1alpha1.HotStandbyJob) []string {
 	if t.Completions != nil && *t.Completions != Parallelism(h) {
 		out = append(out, "jobTemplate.completions is always equal to parallelism")
 	}
-	if t.Template != nil && t.Template.Spec.RestartPolicy != "" && t.Template.Spec.RestartPolicy != corev1.RestartPolicyNever {
+	push := h.Spec.Assignment == v1alpha1.AssignmentPush
+	if !push && t.Template != nil && t.Template.Spec.RestartPolicy != "" && t.Template.Spec.RestartPolicy != corev1.RestartPolicyNever {
 		out = append(out, "jobTemplate.template.spec.restartPolicy is always Never")
 	}
 	if h.Spec.Layout == v1alpha1.LayoutSharedJob && ptr.Deref(t.PodReplacementPolicy, batchv1.Failed) != batchv1.Failed {

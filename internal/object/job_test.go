@@ -55,8 +55,8 @@ func TestImpossibleJobs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for layout, build := range map[string]func(*v1alpha1.HotStandbyJob) (*batchv1.Job, error){
-				"JobPerUnit": Job,
-				"SharedJob":  func(h *v1alpha1.HotStandbyJob) (*batchv1.Job, error) { return SharedJob(h, 1) },
+				"JobPerUnit": func(h *v1alpha1.HotStandbyJob) (*batchv1.Job, error) { return Job(h, Entrypoint{}) },
+				"SharedJob":  func(h *v1alpha1.HotStandbyJob) (*batchv1.Job, error) { return SharedJob(h, Entrypoint{}, 1) },
 			} {
 				job, err := build(execPool(tc.probe, tc.spec))
 				if err == nil {

@@ -22,6 +22,20 @@ func FencePatch(resourceVersion string) []byte {
 	})
 }
 
+// LabelPatch is the JSON patch that labels a standby pod with a state if its state is still the one that was seen: a pod
+// that was claimed since has another. What else changes in it, such as its status, is no reason to refuse it.
+func LabelPatch(p *corev1.Pod, state v1alpha1.PodState) []byte {
+	test := map[string]any{"op": "test", "path": "/metadata/labels/hsj.paia.tech~1state", "value": p.Labels[v1alpha1.LabelState]}
+	if _, ok := p.Labels[v1alpha1.LabelState]; !ok { // somebody took it away: there is nothing that could be tested
+		test = map[string]any{"op": "test", "path": "/metadata/resourceVersion", "value": p.ResourceVersion}
+	}
+	return encode([]map[string]any{
+		test,
+		{"op": "test", "path": "/metadata/uid", "value": p.UID},
+		{"op": "add", "path": "/metadata/labels/hsj.paia.tech~1state", "value": state},
+	})
+}
+
 // RetiredPatch is the strategic merge patch of a pod's status that says that the pod is retired.
 func RetiredPatch(resourceVersion string, now time.Time) []byte {
 	return encode(map[string]any{

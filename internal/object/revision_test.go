@@ -19,6 +19,7 @@ func TestRevision(t *testing.T) {
 		auto(s)
 		s.BusyProbe.Exec.Runner = v1alpha1.ExecAPIServer
 	}
+	push := func(s *v1alpha1.HotStandbyJobSpec) { s.Assignment = v1alpha1.AssignmentPush }
 	type change func(*v1alpha1.HotStandbyJobSpec)
 	for name, tc := range map[string]struct {
 		before, change change
@@ -51,6 +52,21 @@ func TestRevision(t *testing.T) {
 		"a command that the API server runs": {
 			before: apiServer, change: func(s *v1alpha1.HotStandbyJobSpec) { s.BusyProbe.Exec.Command = []string{"/other"} },
 		},
+		"a mode that puts the entrypoint into the pod": {
+			change: func(s *v1alpha1.HotStandbyJobSpec) { s.BusyProbe.Mode = v1alpha1.BusyByReport }, wantNew: true,
+		},
+		"a warm-up": {before: push, change: func(s *v1alpha1.HotStandbyJobSpec) {
+			s.Standby = &v1alpha1.StandbySpec{Warmup: &v1alpha1.Warmup{Command: []string{"/warm"}}}
+		}, wantNew: true},
+		"the container that waits": {before: push, change: func(s *v1alpha1.HotStandbyJobSpec) {
+			s.Standby = &v1alpha1.StandbySpec{Container: "other"}
+		}, wantNew: true},
+		"defaults of standby that are written out": {before: push, change: func(s *v1alpha1.HotStandbyJobSpec) {
+			s.Standby = &v1alpha1.StandbySpec{Container: "worker", WhenEmpty: v1alpha1.WhenEmptyColdStart, StartTimeoutSeconds: new(int32(30))}
+		}},
+		"what becomes of launches": {before: push, change: func(s *v1alpha1.HotStandbyJobSpec) {
+			s.Standby = &v1alpha1.StandbySpec{WhenEmpty: v1alpha1.WhenEmptyWait, MaxIdleSeconds: new(int32(60)), StartTimeoutSeconds: new(int32(5))}
+		}},
 		"who runs the command": {before: auto, change: apiServer, wantNew: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,8 +18,10 @@ func Decide(s State) Plan {
 
 	// A pause also ends every surplus: nothing looks whether it lasts until the pause is over.
 	if !s.Spec.Paused {
-		retire(s, c, failures.evidence(s), &plan)
-		create(s, c, failures, &plan)
+		extra := ahead(s, c, failures)
+		retire(s, c, failures.evidence(s), extra, &plan)
+		expire(s, c, failures, &plan)
+		create(s, c, failures, extra, &plan)
 		remove(s, &plan)
 	}
 	plan.Memory.Failures = failures
@@ -40,9 +42,9 @@ func addCapped(a, b int) int {
 	return a + b
 }
 
-func create(s State, c Count, failures Failures, plan *Plan) {
+func create(s State, c Count, failures Failures, extra int, plan *Plan) {
 	// What was just chosen for retirement still exists: it holds a place below Max until it is gone.
-	missing := plan.Desired - c.capacity()
+	missing := addCapped(plan.Desired, extra) - c.capacity()
 	room := s.Spec.Max - c.capacity() - c.Retiring - broken(s.Units)
 	wanted := min(missing, room)
 	if wanted <= 0 || s.Spec.Refused {

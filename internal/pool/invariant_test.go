@@ -58,7 +58,11 @@ func holdCreate(t rapid.TB, s State, p Plan) {
 	}
 	c := Counted(s.Units)
 	have := c.Starting + c.Idle + c.Busy + c.Unknown
-	most := min(s.Spec.Max-have-c.Retiring, formula(s.Spec, c.Busy+c.WasBusy)-have)
+	desired := formula(s.Spec, c.Busy+c.WasBusy)
+	if s.Spec.MaxIdle > 0 && c.Idle == 1 {
+		desired++ // the replacement of the only idle unit
+	}
+	most := min(s.Spec.Max-have-c.Retiring, desired-have)
 	if s.Spec.Refused || p.Create < 0 || p.Create > most {
 		t.Fatalf("makes %d, may make %d: %+v of %+v", p.Create, most, c, s.Spec)
 	}
@@ -79,7 +83,11 @@ func holdIdle(t rapid.TB, s State, p Plan) {
 	}
 	c := Counted(s.Units)
 	needed := max(0, formula(s.Spec, c.Busy+c.Unknown)-c.Busy-c.Unknown)
-	least := needed - s.Spec.MaxUnavailable
+	missing := s.Spec.MaxUnavailable
+	if s.Spec.MaxIdle > 0 {
+		missing = max(missing, 1)
+	}
+	least := needed - missing
 	if needed > 1 {
 		least = max(least, 1)
 	}
@@ -148,7 +156,7 @@ func (c *cluster) holdDelay(t rapid.TB, s State, p Plan) {
 	t.Helper()
 	retired := 0
 	for _, u := range s.Units {
-		if u.Current && u.Phase != Retiring && slices.Contains(p.Retire, u.Name) {
+		if u.Current && u.Phase != Retiring && !s.expired(u) && slices.Contains(p.Retire, u.Name) {
 			retired++
 		}
 	}

@@ -52,10 +52,12 @@ type Spec struct {
 	Max            int // math.MaxInt: no upper bound
 	ScaleDownDelay time.Duration
 	MaxUnavailable int // idle units that may be missing, but not all, while old ones are replaced; 0: none is replaced
-	KeepFailed     int // finished units that are kept to look at
-	KeepSucceeded  int // math.MaxInt: somebody else removes them
-	Paused         bool
-	Refused        bool // the server refuses units like these: make none
+	// MaxIdle is how long a unit may be idle before it is replaced; 0: for ever.
+	MaxIdle       time.Duration
+	KeepFailed    int // finished units that are kept to look at
+	KeepSucceeded int // math.MaxInt: somebody else removes them
+	Paused        bool
+	Refused       bool // the server refuses units like these: make none
 }
 
 // State is all that a decision depends on.

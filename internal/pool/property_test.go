@@ -58,6 +58,7 @@ func anySpec(t *rapid.T) Spec {
 		Max:            rapid.SampledFrom([]int{0, 1, 5, 12, 25, 1 << 30}).Draw(t, "max"),
 		ScaleDownDelay: rapid.SampledFrom([]time.Duration{0, time.Second, 30 * time.Second, 10 * time.Minute}).Draw(t, "delay"),
 		MaxUnavailable: rapid.IntRange(0, 5).Draw(t, "maxUnavailable"),
+		MaxIdle:        rapid.SampledFrom([]time.Duration{0, 0, 10 * time.Second, 5 * time.Minute}).Draw(t, "maxIdle"),
 		KeepFailed:     rapid.IntRange(0, 2).Draw(t, "keepFailed"),
 		KeepSucceeded:  rapid.IntRange(0, 2).Draw(t, "keepSucceeded"),
 		Paused:         rapid.IntRange(0, 5).Draw(t, "paused") == 5,
@@ -118,6 +119,7 @@ func (c *cluster) respec(s Spec) {
 func (c *cluster) settles(t *rapid.T) {
 	t.Helper()
 	c.lags, c.cured, c.spec.Paused = false, true, false
+	c.spec.MaxIdle = 0 // with it there is always one to be replaced
 	c.happen()
 	replacing := c.spec.MaxUnavailable > 0 && slices.ContainsFunc(c.members, func(m *member) bool { return !m.Current && m.live() })
 	made, retired, decisions := c.made, len(c.retired), 0

@@ -9,21 +9,20 @@ import (
 )
 
 // retire chooses the units that go: those fenced before, those too many for the whole of the delay, and idle ones of an
-// old revision while enough others are idle.
-func retire(s State, c Count, e evidence, plan *Plan) {
+// old revision while enough others are idle. extra is how many more there may be than are desired.
+func retire(s State, c Count, e evidence, extra int, plan *Plan) {
 	for _, u := range s.Units {
 		if u.Phase == Retiring {
 			plan.Retire = append(plan.Retire, u.Name)
 		}
 	}
 
-	down := s.Spec.desired(c.Busy + c.Unknown)
-	needed := max(0, down-c.Busy-c.Unknown)
+	needed := s.needed(c)
 	spareIdle := c.Idle - needed
-	surplus := surplusAfter(s.Memory.Surplus, s.Now, c.capacity()-down)
+	surplus := surplusAfter(s.Memory.Surplus, s.Now, c.capacity()-addCapped(s.Spec.desired(c.Busy+c.Unknown), extra))
 	quota, wake := ripe(surplus, s.Now, s.Spec.ScaleDownDelay)
 	gone := map[string]bool{}
-	for _, u := range cheapestFirst(s.Units) {
+	for _, u := range cheapestFirst(s) {
 		if len(gone) == quota {
 			break
 		}
@@ -55,7 +54,7 @@ func replaceOld(s State, budget int, e evidence, gone map[string]bool, plan *Pla
 		unproven = idleOfCurrent(s.Units)
 	}
 	budget -= unproven
-	for _, u := range cheapestFirst(s.Units) {
+	for _, u := range cheapestFirst(s) {
 		if u.Current || gone[u.Name] {
 			continue
 		}
@@ -95,10 +94,10 @@ func Sooner(a, b time.Duration) time.Duration {
 }
 
 // cheapestFirst are the units that may be retired, those first whose loss costs least: old revisions, not running,
-// still starting, on a cordoned node, at the tail of a shared Job, youngest.
-func cheapestFirst(units []Unit) []Unit {
+// still starting, idle for too long, on a cordoned node, at the tail of a shared Job, youngest.
+func cheapestFirst(s State) []Unit {
 	var may []Unit
-	for _, u := range units {
+	for _, u := range s.Units {
 		if u.Phase == Idle || u.Phase == Starting {
 			may = append(may, u)
 		}
@@ -108,6 +107,7 @@ func cheapestFirst(units []Unit) []Unit {
 			falseFirst(a.Current, b.Current),
 			falseFirst(a.Running, b.Running),
 			cmp.Compare(a.Phase, b.Phase),
+			falseFirst(!s.expired(a), !s.expired(b)),
 			falseFirst(!a.Cordoned, !b.Cordoned),
 			cmp.Compare(b.Index, a.Index),
 			b.Created.Compare(a.Created),

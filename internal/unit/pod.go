@@ -152,18 +152,27 @@ func (v View) reading(p *corev1.Pod, s *podState) signal.Reading {
 	switch {
 	case v.Probe.Mode == v1alpha1.BusyByExec && container != "":
 		return v.kubeletReading(p, container, s)
-	case v.Probe.Mode == v1alpha1.BusyByExec || v.Probe.Mode == v1alpha1.BusyByHTTP || v.Probe.Mode == v1alpha1.BusyByRedis:
+	case v.Probe.Mode == v1alpha1.BusyByExec || v.Probe.Mode == v1alpha1.BusyByHTTP ||
+		v.Probe.Mode == v1alpha1.BusyByRedis || v.Probe.Mode == v1alpha1.BusyByReport:
 		r, ok := v.Readings[string(p.UID)]
 		if !ok && p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodStarting) {
 			return signal.Reading{Signal: signal.Starting}
 		}
 		if !ok {
-			return signal.Reading{Reason: "its signal has not been read yet"}
+			return signal.Reading{Reason: v.unread()}
 		}
 		return r
 	default:
 		return signal.Reading{Signal: signal.Idle}
 	}
+}
+
+// unread says why there is no reading of a pod.
+func (v View) unread() string {
+	if v.Probe.Mode == v1alpha1.BusyByReport {
+		return "it is not connected to the operator's gateway"
+	}
+	return "its signal has not been read yet"
 }
 
 // kubeletReading is what the readinessProbe that runs the busy command says.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package unit reads the units of a pool from its Jobs and pods as they are: what each is doing, and what its pods
+// Package unit reads the units of a pool from its Jobs and pods, or from its pods alone, as they are: what each is doing, and what its pods
 // should be labelled. It is pure: the objects, the signals and the time are given to it.
 package unit
 
@@ -11,6 +11,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
@@ -22,7 +23,7 @@ import (
 type Unit struct {
 	pool.Unit
 
-	Job    *batchv1.Job
+	Job    *batchv1.Job  // nil: its one pod is all of it
 	Pods   []*corev1.Pod // those that aren't being deleted
 	Labels []Label       // what its pods should be labelled, where they aren't
 	Reason string        // why it is Unknown or Failed, or what keeps it from starting
@@ -65,10 +66,10 @@ func (v View) OfJob(job *batchv1.Job, pods []*corev1.Pod, size int) Unit {
 	return u
 }
 
-// current says whether a Job was made from the current revision. One that this operator didn't make has none, and is
-// taken for current: whatever it is, nobody asked to replace it.
-func (v View) current(job *batchv1.Job) bool {
-	r, ok := job.Labels[v1alpha1.LabelRevision]
+// current says whether a Job or pod was made from the current revision. One that this operator didn't make has none, and
+// is taken for current: whatever it is, nobody asked to replace it.
+func (v View) current(o metav1.Object) bool {
+	r, ok := o.GetLabels()[v1alpha1.LabelRevision]
 	return !ok || r == v.Revision
 }
 

@@ -32,7 +32,7 @@ func complaints() map[string]string {
 }
 
 func bounds() []bound {
-	return slices.Concat(poolBounds(), probeBounds(), jobBounds())
+	return slices.Concat(poolBounds(), standbyBounds(), probeBounds(), jobBounds())
 }
 
 func number(field, keyword, format string, accepted, refused int) bound {
@@ -66,6 +66,25 @@ func poolBounds() []bound {
 			"{updateStrategy: {rollingUpdate: {maxUnavailable: %d}}"+s, 1<<31-1, 1<<31),
 		number("spec.updateStrategy.rollingUpdate.maxUnavailable", "minimum",
 			"{updateStrategy: {rollingUpdate: {maxUnavailable: %d}}"+s, 1, -1<<31-1),
+	}
+}
+
+func standbyBounds() []bound {
+	standby := func(what string) string { return "{assignment: Push, standby: {" + what + "}, " + shorthand + "}" }
+	game := func(name string) string {
+		return "{assignment: Push, standby: {container: " + name + "}, jobTemplate: {template: {spec: {containers: [{name: " + name + ", image: x}]}}}}"
+	}
+	warmup := func(what string) string { return standby("warmup: {" + what + "}") }
+	return []bound{
+		{"spec.standby.container", "minLength", standby("container: worker"), standby("container: ''")},
+		{"spec.standby.container", "maxLength", game(strings.Repeat("a", 63)), game(strings.Repeat("a", 64))},
+		{"spec.standby.whenEmpty", "enum", standby("whenEmpty: Wait"), standby("whenEmpty: wait")},
+		number("spec.standby.maxIdleSeconds", "minimum", standby("maxIdleSeconds: %d"), 1, 0),
+		number("spec.standby.startTimeoutSeconds", "minimum", standby("startTimeoutSeconds: %d"), 1, 0),
+		number("spec.standby.startTimeoutSeconds", "maximum", standby("startTimeoutSeconds: %d"), 3600, 3601),
+		{"spec.standby.warmup", "required", warmup("command: [a]"), warmup("timeoutSeconds: 1")},
+		number("spec.standby.warmup.timeoutSeconds", "minimum", warmup("command: [a], timeoutSeconds: %d"), 1, 0),
+		number("spec.standby.warmup.timeoutSeconds", "maximum", warmup("command: [a], timeoutSeconds: %d"), 86400, 86401),
 	}
 }
 

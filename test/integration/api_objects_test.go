@@ -104,6 +104,11 @@ func TestAPIDefaults(t *testing.T) {
 			`{busyProbe: {mode: redis, annotationKey: paia.tech/busy, redis: {address: "r:1", staleSeconds: 600,
 				passwordSecretRef: {name: s, key: password}}}, ` + always + `}`,
 		},
+		"of standby": {
+			`{assignment: Push, standby: {warmup: {command: [a]}}, ` + shorthand + `}`,
+			`{` + annotation + `, standby: {warmup: {command: [a], timeoutSeconds: 300}, whenEmpty: ColdStart, startTimeoutSeconds: 30}, ` +
+				strings.Replace(always, "assignment: Pull", "assignment: Push", 1) + `}`,
+		},
 		"of a rolling update": {
 			`{updateStrategy: {rollingUpdate: {}}, ` + shorthand + `}`,
 			`{` + annotation + `, ` + strings.Replace(always, "{type: RollingUpdate}",

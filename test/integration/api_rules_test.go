@@ -20,7 +20,9 @@ type rule struct {
 	refused  string
 }
 
-func rules() []rule {
+func rules() []rule { return slices.Concat(poolRules(), pushRules()) }
+
+func poolRules() []rule {
 	const (
 		long49, long54 = "a23456789-b23456789-c23456789-d23456789-e23456789", "a23456789-b23456789-c23456789-d23456789-e23456789-1234"
 		long50, long52 = long49 + "1", long49 + "123"
@@ -41,11 +43,6 @@ func rules() []rule {
 			message: "51 with parallelism over 100: the index", field: "", name: long52,
 			accepted: `{jobTemplate: {image: x, completionMode: Indexed, parallelism: 100}}`,
 			refused:  `{jobTemplate: {image: x, completionMode: Indexed, parallelism: 101}}`,
-		},
-		{
-			message: "Push is not available", field: "spec.assignment",
-			accepted: `{assignment: Pull, ` + shorthand + `}`,
-			refused:  `{assignment: Push, ` + shorthand + `}`,
 		},
 		{
 			message: "minReplicas must not be greater than maxReplicas", field: "spec.minReplicas",
@@ -135,6 +132,51 @@ func rules() []rule {
 	}
 }
 
+// pushRules are those about assignment: Push.
+func pushRules() []rule {
+	rules := []rule{
+		{
+			message: "standby goes with assignment: Push", field: "spec.standby",
+			accepted: `{assignment: Push, standby: {}, ` + shorthand + `}`,
+			refused:  `{standby: {}, ` + shorthand + `}`,
+		},
+		{
+			message: "layout: SharedJob goes with assignment: Pull", field: "spec.layout",
+			accepted: `{assignment: Push, layout: JobPerUnit, ` + shorthand + `}`,
+			refused:  `{assignment: Push, layout: SharedJob, ` + shorthand + `}`,
+		},
+		{
+			message: "standby.container must name one of", field: "spec.standby",
+			accepted: `{assignment: Push, standby: {container: worker}, ` + shorthand + `}`,
+			refused:  `{assignment: Push, standby: {container: game}, ` + shorthand + `}`,
+		},
+		{
+			message: "standby.container must name one of", field: "spec.standby",
+			accepted: `{assignment: Push, standby: {container: b}, jobTemplate: {template: {spec: {containers: [{name: a, image: x}, {name: b, image: x}]}}}}`,
+			refused:  `{assignment: Push, standby: {container: c}, jobTemplate: {template: {spec: {containers: [{name: a, image: x}, {name: b, image: x}]}}}}`,
+		},
+	}
+	for _, probe := range []string{"mode: report", "mode: http", "annotationKey: example.com/busy", "mode: exec, exec: {}", "mode: redis, redis: {}"} {
+		rules = append(rules, rule{
+			message: "busyProbe goes with assignment: Pull", field: "spec.busyProbe",
+			accepted: `{assignment: Push, busyProbe: {mode: annotation}, ` + shorthand + `}`,
+			refused:  `{assignment: Push, busyProbe: {` + probe + `}, ` + shorthand + `}`,
+		})
+	}
+	for _, field := range []string{
+		"parallelism: 1", "completions: 1", "completionMode: Indexed", "backoffLimit: 0", "backoffLimitPerIndex: 0", "maxFailedIndexes: 0",
+		"activeDeadlineSeconds: 9", "ttlSecondsAfterFinished: 0", "suspend: false", "podFailurePolicy: {rules: []}",
+		"successPolicy: {rules: [{succeededCount: 1}]}", "podReplacementPolicy: Failed", "managedBy: a.b/c",
+	} {
+		rules = append(rules, rule{
+			message: "jobTemplate can't have parallelism", field: "spec.jobTemplate",
+			accepted: `{assignment: Push, jobTemplate: {image: x, command: [a], args: [b]}}`,
+			refused:  `{assignment: Push, jobTemplate: {image: x, ` + field + `}}`,
+		})
+	}
+	return rules
+}
+
 func TestAPIRules(t *testing.T) {
 	s := newServer(t)
 	for _, tc := range rules() {
@@ -178,9 +220,19 @@ func TestAPILayoutIsImmutable(t *testing.T) {
 	}
 }
 
+func TestAPIAssignmentIsImmutable(t *testing.T) {
+	s := newServer(t)
+	pool := s.create(t, "x", `{assignment: Push, `+shorthand+`}`)
+	pool.Object["spec"].(map[string]any)["assignment"] = "Pull"
+	_, err := s.pools().Update(t.Context(), pool, metav1.UpdateOptions{})
+	if found := causes(t, err); !has(found, "spec.assignment: ", "assignment can't be changed") {
+		t.Errorf("another assignment was refused because of %q", found)
+	}
+}
+
 // TestAPIEveryRuleHasACase keeps the tests above complete.
 func TestAPIEveryRuleHasACase(t *testing.T) {
-	tested := []string{"metadata.name must have at most 55 characters", "layout can't be changed"}
+	tested := []string{"metadata.name must have at most 55 characters", "layout can't be changed", "assignment can't be changed"}
 	for _, tc := range rules() {
 		tested = append(tested, tc.message)
 	}

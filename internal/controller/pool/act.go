@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -30,8 +29,8 @@ import (
 func (r *Reconciler) act(ctx context.Context, s *snapshot, plan pool.Plan) error {
 	errs := []error{r.create(ctx, s, plan.Create)}
 	steps := []func() error{
-		func() error { return r.remove(ctx, s.named(plan.Remove)) },
-		func() error { return r.retire(ctx, s, s.named(plan.Retire)) },
+		func() error { return r.remove(ctx, s.those(plan.Remove)) },
+		func() error { return r.retire(ctx, s, s.those(plan.Retire)) },
 		func() error { return r.label(ctx, s, plan.Retire) },
 		func() error { return r.report(ctx, s, plan) },
 	}
@@ -44,8 +43,8 @@ func (r *Reconciler) act(ctx context.Context, s *snapshot, plan pool.Plan) error
 	return errors.Join(append(errs, results...)...)
 }
 
-// named are the units of those names.
-func (s *snapshot) named(names []string) []unit.Unit {
+// those are the units of these names.
+func (s *snapshot) those(names []string) []unit.Unit {
 	wanted := sets.New(names...)
 	var units []unit.Unit
 	for _, u := range s.units {
@@ -67,10 +66,10 @@ func (r *Reconciler) create(ctx context.Context, s *snapshot, n int) error {
 	}
 	n = min(n, mostPerPass)
 	made, err := 0, error(nil)
-	if s.pool.Spec.Layout == v1alpha1.LayoutSharedJob {
+	if s.pool.Spec.Layout == v1alpha1.LayoutSharedJob && !push(s.pool) {
 		made, err = r.grow(ctx, s, n)
 	} else {
-		made, err = r.createJobs(ctx, s, n)
+		made, err = r.createUnits(ctx, s, n)
 	}
 	if made > 0 {
 		r.event(s.pool, corev1.EventTypeNormal, "UnitsCreated", "Create", fmt.Sprintf("created %d units", made))
@@ -87,17 +86,19 @@ func (r *Reconciler) create(ctx context.Context, s *snapshot, n int) error {
 	return fmt.Errorf("create units: %w", err)
 }
 
-// createJobs makes a Job for each of n units, in parallel but slowly at first, so that a server that refuses them is
-// asked once and not n times.
-func (r *Reconciler) createJobs(ctx context.Context, s *snapshot, n int) (made int, err error) {
-	template, err := object.Job(s.pool)
+// createUnits makes a Job, or a plain pod, for each of n units, in parallel but slowly at first, so that a server that
+// refuses them is asked once and not n times.
+func (r *Reconciler) createUnits(ctx context.Context, s *snapshot, n int) (made int, err error) {
+	template, err := r.build(s.pool)
 	if err != nil {
-		return 0, err // consult has said so
+		// The server wasn't asked about a revision that it once took, and the operator has been started differently since.
+		s.memory.admission.refusal = impossible(err)
+		return 0, nil
 	}
 	names := r.names(s, n)
 	results := make([]error, len(names))
 	done := slowStart(len(names), func(i int) error {
-		names[i], results[i] = r.createJob(ctx, s, template, names[i])
+		names[i], results[i] = r.createAs(ctx, s, template, names[i])
 		return firstReal(results[i : i+1])
 	})
 	for i := range done {
@@ -111,39 +112,46 @@ func (r *Reconciler) createJobs(ctx context.Context, s *snapshot, n int) (made i
 	return made, firstReal(results[:done])
 }
 
-// createJob makes a Job under a name, or under another one where that is taken by what isn't a unit to come, and returns
-// the name.
-func (r *Reconciler) createJob(ctx context.Context, s *snapshot, template *batchv1.Job, name string) (string, error) {
-	job := template.DeepCopy()
-	job.Name = name
-	err := r.Client.Create(ctx, job)
-	if apierrors.IsAlreadyExists(err) && !r.toCome(ctx, s, name) {
-		job = template.DeepCopy()
-		job.Name = object.NamePrefix(s.pool) + r.Suffix()
-		err = r.Client.Create(ctx, job)
+// createAs makes a Job or pod under a name, or under another one where that is taken by what isn't a unit to come, and
+// returns the name.
+func (r *Reconciler) createAs(ctx context.Context, s *snapshot, template client.Object, name string) (string, error) {
+	o := named(template, name)
+	err := r.Client.Create(ctx, o)
+	if apierrors.IsAlreadyExists(err) && !r.toCome(ctx, s, named(template, name)) {
+		o = named(template, object.NamePrefix(s.pool)+r.Suffix())
+		err = r.Client.Create(ctx, o)
 	}
-	return job.Name, err
+	return o.GetName(), err
 }
 
-// toCome says whether a Job exists that the pool has made and doesn't see yet. Its arrival starts another pass; one that
-// never arrives would keep the name, and a unit's place, for ever.
-func (r *Reconciler) toCome(ctx context.Context, s *snapshot, name string) bool {
-	if slices.ContainsFunc(s.jobs, func(j *batchv1.Job) bool { return j.Name == name }) {
+// named is a copy of an object under a name.
+func named(template client.Object, name string) client.Object {
+	o, _ := template.DeepCopyObject().(client.Object)
+	o.SetName(name)
+	return o
+}
+
+// toCome says whether a Job or pod exists that the pool has made and doesn't see yet. Its arrival starts another pass; one
+// that never arrives would keep the name, and a unit's place, for ever.
+func (r *Reconciler) toCome(ctx context.Context, s *snapshot, o client.Object) bool {
+	if s.has(o.GetName()) {
 		return false
 	}
-	job := &batchv1.Job{}
-	err := r.Reader.Get(ctx, types.NamespacedName{Namespace: s.pool.Namespace, Name: name}, job)
-	if err != nil {
+	if err := r.Reader.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
 		return !apierrors.IsNotFound(err)
 	}
-	return metav1.IsControlledBy(job, s.pool)
+	return metav1.IsControlledBy(o, s.pool)
 }
 
-// names are the names for n new Jobs, beginning with those that got no clear answer before and have not been seen since.
+// has says whether the pool has a Job, or a plain pod, of that name.
+func (s *snapshot) has(name string) bool {
+	return slices.ContainsFunc(s.jobs, func(j *batchv1.Job) bool { return j.Name == name }) ||
+		slices.ContainsFunc(s.pods[s.pool.UID], func(p *corev1.Pod) bool { return p.Name == name })
+}
+
+// names are the names for n new Jobs or pods, beginning with those that got no clear answer before and have not been seen since.
 func (r *Reconciler) names(s *snapshot, n int) []string {
-	unseen := slices.DeleteFunc(slices.Clone(s.memory.unsure), func(name string) bool {
-		return slices.ContainsFunc(s.jobs, func(j *batchv1.Job) bool { return j.Name == name })
-	})
+	unseen := slices.DeleteFunc(slices.Clone(s.memory.unsure), s.has)
 	names := unseen[:min(n, len(unseen))]
 	s.memory.unsure = slices.Clone(unseen[len(names):])
 	for len(names) < n {
@@ -166,7 +174,7 @@ func firstReal(errs []error) error {
 func (r *Reconciler) remove(ctx context.Context, units []unit.Unit) error {
 	var errs []error
 	for _, u := range units {
-		if shared(u.Job) && unit.Finished(u.Job) == nil {
+		if u.Job == nil || shared(u.Job) && unit.Finished(u.Job) == nil {
 			for _, p := range u.Pods {
 				errs = append(errs, r.removePod(ctx, u, p))
 			}

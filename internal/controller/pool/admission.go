@@ -69,18 +69,18 @@ func (s *snapshot) withoutPods() time.Duration {
 	return least
 }
 
-// ask makes a dry run of a Job and of its pod.
+// ask makes a dry run of a unit: of a Job and of its pod, or of a plain pod.
 func (r *Reconciler) ask(ctx context.Context, s *snapshot) {
 	a := &s.memory.admission
 	a.refusal, a.trouble, a.next = condition.Trouble{}, condition.Trouble{}, time.Time{}
-	job, err := buildJob(s.pool)
+	made, err := r.build(s.pool)
 	if err != nil {
-		a.refusal = condition.Trouble{Reason: condition.ReasonInvalidTemplate, Message: err.Error()}
+		a.refusal = impossible(err)
 		return // only another spec can help
 	}
-	job.GenerateName = object.NamePrefix(s.pool)
-	err = r.Direct.Create(ctx, job.DeepCopy(), client.DryRunAll)
-	if err == nil {
+	made.SetGenerateName(object.NamePrefix(s.pool))
+	err = r.Direct.Create(ctx, named(made, ""), client.DryRunAll)
+	if job, ok := made.(*batchv1.Job); ok && err == nil {
 		err = r.Direct.Create(ctx, object.Pod(job), client.DryRunAll)
 	}
 	switch {
@@ -127,10 +127,19 @@ func refusalText(err error) string {
 	return text
 }
 
-// buildJob is the Job that the pool's layout makes.
-func buildJob(h *v1alpha1.HotStandbyJob) (*batchv1.Job, error) {
-	if h.Spec.Layout == v1alpha1.LayoutSharedJob {
-		return sharedJob(h, 1)
+// impossible is the trouble of a spec of which no unit can be made.
+func impossible(err error) condition.Trouble {
+	return condition.Trouble{Reason: condition.ReasonInvalidTemplate, Message: err.Error()}
+}
+
+// build is what a new unit of the pool is, without a name: a Job, or a plain pod.
+func (r *Reconciler) build(h *v1alpha1.HotStandbyJob) (client.Object, error) {
+	switch {
+	case push(h):
+		return object.StandbyPod(h, r.entrypoint())
+	case h.Spec.Layout == v1alpha1.LayoutSharedJob:
+		return r.sharedJob(h, 1)
+	default:
+		return object.Job(h, r.entrypoint())
 	}
-	return object.Job(h)
 }

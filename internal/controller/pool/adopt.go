@@ -19,19 +19,23 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/unit"
 )
 
-// adopt makes a pool the owner of a Job that has none.
-func (r *Reconciler) adopt(ctx context.Context, h *v1alpha1.HotStandbyJob, job *batchv1.Job) error {
+// adopt makes a pool the owner of a Job that has none, or, with assignment Push, of a pod.
+func (r *Reconciler) adopt(ctx context.Context, h *v1alpha1.HotStandbyJob, o client.Object) error {
+	kind := "Job"
+	if _, ok := o.(*corev1.Pod); ok {
+		kind = "Pod"
+	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid":             job.UID,
-		"ownerReferences": append(job.OwnerReferences, object.Owner(h)),
+		"uid":             o.GetUID(),
+		"ownerReferences": append(o.GetOwnerReferences(), object.Owner(h)),
 	}})
 	if err != nil {
-		return fmt.Errorf("adopt Job %s: %w", job.Name, err)
+		return fmt.Errorf("adopt %s %s: %w", kind, o.GetName(), err)
 	}
-	if err := r.Client.Patch(ctx, job, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		return fmt.Errorf("adopt Job %s: %w", job.Name, err)
+	if err := r.Client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return fmt.Errorf("adopt %s %s: %w", kind, o.GetName(), err)
 	}
-	r.event(h, corev1.EventTypeNormal, "JobAdopted", "Adopt", "adopted Job "+job.Name+", which had no owner")
+	r.event(h, corev1.EventTypeNormal, kind+"Adopted", "Adopt", "adopted "+kind+" "+o.GetName()+", which had no owner")
 	return nil
 }
 

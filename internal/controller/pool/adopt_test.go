@@ -17,7 +17,7 @@ import (
 func TestJobsOfOthers(t *testing.T) {
 	other := demo(nil)
 	other.UID = "a pool of the same name that was deleted"
-	template, err := object.Job(other)
+	template, err := object.Job(other, object.Entrypoint{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestJobsOfOthers(t *testing.T) {
 // TestPodsWithoutLabels are those of the Python operator's Jobs whose template has no label: they aren't in the cache.
 func TestPodsWithoutLabels(t *testing.T) {
 	c := newCluster(t, nil)
-	job, err := object.Job(c.pool())
+	job, err := object.Job(c.pool(), object.Entrypoint{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestPodsWithoutLabels(t *testing.T) {
 // TestPodsOfAnotherJobAreNotLabelled: a Job of the same name that was deleted may have left pods.
 func TestPodsOfAnotherJobAreNotLabelled(t *testing.T) {
 	c := newCluster(t, nil)
-	job, err := object.Job(c.pool())
+	job, err := object.Job(c.pool(), object.Entrypoint{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestPodsOfAnotherJobAreNotLabelled(t *testing.T) {
 // TestPodsThatReplaceOthersAreLabelled: the Job of the Python operator has started its pod again.
 func TestPodsThatReplaceOthersAreLabelled(t *testing.T) {
 	c := newCluster(t, func(s *v1alpha1.HotStandbyJobSpec) { s.IdleTarget = 1 })
-	job, err := object.Job(c.pool())
+	job, err := object.Job(c.pool(), object.Entrypoint{})
 	if err != nil {
 		t.Fatal(err)
 	}

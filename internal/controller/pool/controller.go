@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pool keeps pools of standby Jobs: it observes a HotStandbyJob's Jobs and pods, lets internal/pool decide,
-// carries the plan out, and reports.
+// Package pool keeps pools of standby Jobs, or with assignment Push of standby pods: it observes a HotStandbyJob's Jobs
+// and pods, lets internal/pool decide, carries the plan out, and reports.
 package pool
 
 import (
@@ -18,8 +18,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/pool"
 	"github.com/paia-tech/hotstandbyjob/internal/probe"
+	"github.com/paia-tech/hotstandbyjob/internal/standby"
 )
 
 // +kubebuilder:rbac:groups=apps.paia.tech,resources=hotstandbyjobs,verbs=get;list;watch
@@ -39,7 +41,15 @@ type Prober interface {
 	Recheck(ctx context.Context, pool types.NamespacedName, targets []probe.Target) map[types.UID]probe.Reading
 }
 
-// Reconciler keeps pools. All fields must be set.
+// Registry knows the pods that have the entrypoint: it gives standby pods to launches, and hears what workloads report.
+type Registry interface {
+	SetPool(pool types.NamespacedName, s standby.PoolSettings)
+	DropPool(pool types.NamespacedName)
+	SetCordoned(node string, cordoned bool)
+	Works(pool types.NamespacedName) map[types.UID]standby.Work
+}
+
+// Reconciler keeps pools. All fields but Standby and Entrypoint must be set.
 type Reconciler struct {
 	Client   client.Client // reads from the cache, and then sees its own writes
 	Reader   client.Reader // reads from the API server
@@ -50,6 +60,9 @@ type Reconciler struct {
 	Suffix   func() string // five random characters of [a-z0-9], for names
 	Secrets  bool          // Secrets with Redis passwords may be read
 	Indexes  int32         // how many indexes a shared Job gets before another takes over
+
+	Standby    Registry                 // nil: there is none, and no launch
+	Entrypoint func() object.Entrypoint // as it is now, for its certificates are renewed; nil: there is none
 
 	memories memories
 }
@@ -84,6 +97,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) forget(name types.NamespacedName) {
 	r.memories.forget(name)
 	r.Prober.Forget(name)
+	if r.Standby != nil {
+		r.Standby.DropPool(name)
+	}
 }
 
 // soonest is when to look again: for the plan, for a pod that changes by time alone, for the server's second opinion, or

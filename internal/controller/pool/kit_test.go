@@ -27,6 +27,7 @@ import (
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/kube"
+	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/probe"
 )
 
@@ -39,11 +40,12 @@ type cluster struct {
 	clock    *clocktesting.FakePassiveClock
 	recorder *recorder
 	prober   *prober
+	registry *registry
 	r        *Reconciler
 	request  ctrl.Request
 
 	mu     sync.Mutex
-	hidden map[string]bool // names of Jobs that the cache doesn't have yet
+	hidden map[string]bool // names of Jobs and plain pods that the cache doesn't have yet
 	writes []string        // what the reconciler asked for, such as "create Job demo-w-00001"
 
 	// Faults of the server. What they return instead of nil is the reconciler's answer; those that are nil do nothing.
@@ -72,6 +74,7 @@ func newCluster(t *testing.T, change func(*v1alpha1.HotStandbyJobSpec)) *cluster
 		clock:    clocktesting.NewFakePassiveClock(noon),
 		recorder: &recorder{},
 		prober:   &prober{},
+		registry: &registry{},
 		request:  ctrl.Request{NamespacedName: client.ObjectKeyFromObject(h)},
 		hidden:   map[string]bool{},
 	}
@@ -122,6 +125,10 @@ func (c *cluster) restart() {
 		Client: faulty, Reader: c.server, Direct: faulty, Recorder: c.recorder, Prober: c.prober, Clock: c.clock,
 		Suffix:  func() string { return fmt.Sprintf("%05d", suffixes.Add(1)) },
 		Indexes: 1000,
+		Standby: c.registry,
+		Entrypoint: func() object.Entrypoint {
+			return object.Entrypoint{Image: "operator/standby", GatewayURL: "https://gateway:8443", CA: "PEM"}
+		},
 	}
 }
 

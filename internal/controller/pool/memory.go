@@ -21,7 +21,7 @@ type memory struct {
 	decided   pool.Memory
 	admission admission
 	password  password
-	// unsure are names of Jobs whose creation got no clear answer. They are used again before new ones are, so that a Job
+	// unsure are names of Jobs, or of plain pods, whose creation got no clear answer. They are used again before new ones are, so that a Job
 	// that was made after all isn't made twice.
 	unsure  []string
 	podless map[string]time.Time // units without pods, by when they were first seen so

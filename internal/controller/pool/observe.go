@@ -32,7 +32,7 @@ type snapshot struct {
 	state  pool.State
 
 	jobs  []*batchv1.Job              // all of the pool's
-	pods  map[types.UID][]*corev1.Pod // by Job
+	pods  map[types.UID][]*corev1.Pod // by Job; plain pods, also those that were claimed, by the pool
 	units []unit.Unit
 	view  unit.View
 }
@@ -40,12 +40,11 @@ type snapshot struct {
 // observe looks at a pool. It writes nothing but what makes the pool's own objects visible as such.
 func (r *Reconciler) observe(ctx context.Context, h *v1alpha1.HotStandbyJob, m *memory) (*snapshot, error) {
 	s := &snapshot{pool: h, name: client.ObjectKeyFromObject(h), memory: m}
-	jobs, err := r.listJobs(ctx, h)
-	if err != nil {
-		return nil, err
+	list := r.listUnits
+	if push(h) {
+		list = r.listStandbys
 	}
-	s.jobs = jobs
-	if err := r.listPods(ctx, s); err != nil {
+	if err := list(ctx, s); err != nil {
 		return nil, err
 	}
 	nodes, err := r.nodesOf(ctx, s.pods)
@@ -61,6 +60,7 @@ func (r *Reconciler) observe(ctx context.Context, h *v1alpha1.HotStandbyJob, m *
 
 		ManagesEviction: object.ManagesEviction(h),
 	}
+	r.declare(s)
 	s.readUnits()
 	r.consult(ctx, s)
 	s.state = pool.State{Now: s.view.Now, Spec: s.spec(), Memory: m.decided}
@@ -68,6 +68,16 @@ func (r *Reconciler) observe(ctx context.Context, h *v1alpha1.HotStandbyJob, m *
 		s.state.Units = append(s.state.Units, u.Unit)
 	}
 	return s, nil
+}
+
+// listUnits lists the Jobs of a pool and their pods.
+func (r *Reconciler) listUnits(ctx context.Context, s *snapshot) error {
+	jobs, err := r.listJobs(ctx, s.pool)
+	if err != nil {
+		return err
+	}
+	s.jobs = jobs
+	return r.listPods(ctx, s)
 }
 
 // listJobs are the Jobs that the pool owns. Jobs without an owner that carry its label are adopted: a HotStandbyJob
@@ -143,6 +153,10 @@ func (r *Reconciler) nodesOf(ctx context.Context, pods map[types.UID][]*corev1.P
 
 // readings tells the prober which pods to ask, and takes what it knows of them.
 func (r *Reconciler) readings(ctx context.Context, s *snapshot) map[string]signal.Reading {
+	if s.pool.Spec.BusyProbe.Mode == v1alpha1.BusyByReport {
+		r.Prober.Forget(s.name)
+		return r.reports(s.name)
+	}
 	targets := s.targets(unit.Ready)
 	if targets == nil {
 		r.Prober.Forget(s.name)
@@ -166,6 +180,14 @@ func (s *snapshot) readUnits() {
 		}
 		s.units = append(s.units, s.view.OfJob(job, s.pods[job.UID], unitSize(job)))
 	}
+	if !push(s.pool) {
+		return
+	}
+	for _, p := range s.pods[s.pool.UID] {
+		if u, ok := s.view.OfPod(p); ok {
+			s.units = append(s.units, u)
+		}
+	}
 }
 
 // spec is what the decision needs of the pool's spec.
@@ -185,6 +207,9 @@ func (s *snapshot) spec() pool.Spec {
 	}
 	if h.Spec.MaxReplicas != nil {
 		spec.Max = int(*h.Spec.MaxReplicas)
+	}
+	if push(h) {
+		spec.MaxIdle = time.Duration(ptr.Deref(object.Standby(h).MaxIdleSeconds, 0)) * time.Second
 	}
 	if h.Spec.JobTemplate.TTLSecondsAfterFinished != nil && h.Spec.Layout != v1alpha1.LayoutSharedJob {
 		spec.KeepSucceeded = math.MaxInt

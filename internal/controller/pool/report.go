@@ -52,6 +52,7 @@ func (s *snapshot) fill(status *v1alpha1.HotStandbyJobStatus, plan pool.Plan, tr
 	status.DesiredActive = int32(plan.Desired)
 	status.Selector = v1alpha1.LabelName + "=" + s.pool.Name
 	s.countJobs(status)
+	status.ActiveCount += running(s.pods[s.pool.UID]) // plain pods, which no Job has made
 
 	failures := plan.Memory.Failures
 	status.ConsecutiveFailures, status.LastFailureTime = int32(failures.Rounds), nil
@@ -84,12 +85,18 @@ func (s *snapshot) countJobs(status *v1alpha1.HotStandbyJobStatus) {
 			status.CompletedJobs += min(1, job.Status.Succeeded)
 			status.FailedJobs += min(1, job.Status.Failed)
 		}
-		for _, p := range s.pods[job.UID] {
-			if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
-				status.ActiveCount++
-			}
+		status.ActiveCount += running(s.pods[job.UID])
+	}
+}
+
+// running is how many pods run and aren't being deleted.
+func running(pods []*corev1.Pod) (n int32) {
+	for _, p := range pods {
+		if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
+			n++
 		}
 	}
+	return n
 }
 
 // trouble is what most needs a person.

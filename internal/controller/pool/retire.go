@@ -31,7 +31,7 @@ import (
 //  1. the fence: the state label becomes retiring, so that nobody gives the pod work any more;
 //  2. a last look at pods that have to be asked;
 //  3. the pod is deleted;
-//  4. its Job is deleted, or the shared Job's tail cut off.
+//  4. its Job is deleted, or the shared Job's tail cut off; a plain pod has none.
 //
 // A unit that drops out on the way is as it was, but for its label, which the next pass puts right.
 func (r *Reconciler) retire(ctx context.Context, s *snapshot, units []unit.Unit) error {
@@ -52,7 +52,7 @@ func (r *Reconciler) retire(ctx context.Context, s *snapshot, units []unit.Unit)
 		}
 	}
 	for _, u := range gone {
-		if !shared(u.Job) {
+		if u.Job != nil && !shared(u.Job) {
 			errs = append(errs, r.deleteJob(ctx, u.Job))
 		}
 	}
@@ -72,7 +72,11 @@ func (r *Reconciler) retirePods(ctx context.Context, s *snapshot, u unit.Unit) (
 		if ended(p) {
 			continue
 		}
-		pod, err := r.fence(ctx, p)
+		patch := object.FencePatch(p.ResourceVersion)
+		if u.Job == nil {
+			patch = object.LabelPatch(p, v1alpha1.PodRetiring)
+		}
+		pod, err := r.fence(ctx, p, patch)
 		if pod == nil {
 			return false, err
 		}
@@ -94,12 +98,12 @@ func ended(p *corev1.Pod) bool {
 }
 
 // fence labels a pod as retiring if it is as it was seen, and returns it as it then is; nil if it has changed.
-func (r *Reconciler) fence(ctx context.Context, p *corev1.Pod) (*corev1.Pod, error) {
+func (r *Reconciler) fence(ctx context.Context, p *corev1.Pod, patch []byte) (*corev1.Pod, error) {
 	pod := p.DeepCopy()
 	if p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodRetiring) {
 		return pod, nil
 	}
-	err := r.Client.Patch(ctx, pod, client.RawPatch(types.JSONPatchType, object.FencePatch(p.ResourceVersion)))
+	err := r.Client.Patch(ctx, pod, client.RawPatch(types.JSONPatchType, patch))
 	switch {
 	case err == nil:
 		return pod, nil
@@ -116,6 +120,9 @@ const lastLook = 5 * time.Second
 
 // stillIdle looks once more at pods that have to be asked.
 func (r *Reconciler) stillIdle(ctx context.Context, s *snapshot, u unit.Unit, pods []*corev1.Pod) bool {
+	if s.pool.Spec.BusyProbe.Mode == v1alpha1.BusyByReport {
+		return r.reportIdle(s.name, u, pods)
+	}
 	asked := s.targets(func(p *corev1.Pod) bool {
 		return unit.Ready(p) && slices.ContainsFunc(pods, func(f *corev1.Pod) bool { return f.UID == p.UID })
 	})
@@ -171,13 +178,19 @@ func (r *Reconciler) label(ctx context.Context, s *snapshot, retiring []string) 
 	}
 	errs := make([]error, len(todo))
 	slowStart(len(todo), func(i int) error {
-		l := todo[i]
-		patch := object.StatePatch(l.Pod.UID, l.State, l.Movable, object.ManagesEviction(s.pool))
-		err := r.Client.Patch(ctx, l.Pod.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
+		err := r.Client.Patch(ctx, todo[i].Pod.DeepCopy(), s.labelPatch(todo[i]))
 		if ignoreChanged(err) != nil {
 			errs[i] = fmt.Errorf("label pod %s: %w", todo[i].Pod.Name, err)
 		}
 		return errs[i]
 	})
 	return errors.Join(errs...)
+}
+
+// labelPatch writes a label. On a pod that may be claimed meanwhile only if it wasn't: the claim is undone by nobody.
+func (s *snapshot) labelPatch(l unit.Label) client.Patch {
+	if push(s.pool) {
+		return client.RawPatch(types.JSONPatchType, object.LabelPatch(l.Pod, l.State))
+	}
+	return client.RawPatch(types.MergePatchType, object.StatePatch(l.Pod.UID, l.State, l.Movable, object.ManagesEviction(s.pool)))
 }

@@ -138,6 +138,9 @@ func (c *cluster) list(ctx context.Context, s client.WithWatch, list client.Obje
 	if jobs, ok := list.(*batchv1.JobList); ok {
 		jobs.Items = slices.DeleteFunc(jobs.Items, func(j batchv1.Job) bool { return c.hidden[j.Name] })
 	}
+	if pods, ok := list.(*corev1.PodList); ok {
+		pods.Items = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return c.hidden[p.Name] })
+	}
 	return err
 }
 

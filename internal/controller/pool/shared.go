@@ -23,8 +23,8 @@ import (
 // annotationUnitSize is on shared Jobs: how many indexes a unit has. The spec's parallelism may have changed since.
 const annotationUnitSize = "hsj.paia.tech/unit-size"
 
-// shared says whether a Job's indexes are units.
-func shared(job *batchv1.Job) bool { return job.Annotations[annotationUnitSize] != "" }
+// shared says whether a Job's indexes are units; not where there is no Job.
+func shared(job *batchv1.Job) bool { return job != nil && job.Annotations[annotationUnitSize] != "" }
 
 // unitSize is how many pods a unit of a Job has. It need not be what the spec says now.
 func unitSize(job *batchv1.Job) int {
@@ -38,8 +38,8 @@ func unitSize(job *batchv1.Job) int {
 }
 
 // sharedJob is a shared Job with room for so many units.
-func sharedJob(h *v1alpha1.HotStandbyJob, units int) (*batchv1.Job, error) {
-	job, err := object.SharedJob(h, int32(units))
+func (r *Reconciler) sharedJob(h *v1alpha1.HotStandbyJob, units int) (*batchv1.Job, error) {
+	job, err := object.SharedJob(h, r.entrypoint(), int32(units))
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +63,12 @@ func (r *Reconciler) grow(ctx context.Context, s *snapshot, n int) (made int, er
 
 // createShared makes a shared Job. One name at a time is tried, so that a Job whose creation got no answer is found.
 func (r *Reconciler) createShared(ctx context.Context, s *snapshot, units int) (int, error) {
-	job, err := sharedJob(s.pool, units)
+	job, err := r.sharedJob(s.pool, units)
 	if err != nil {
-		return 0, err
+		s.memory.admission.refusal = impossible(err)
+		return 0, nil
 	}
-	name, err := r.createJob(ctx, s, job, r.names(s, 1)[0])
+	name, err := r.createAs(ctx, s, job, r.names(s, 1)[0])
 	if err == nil {
 		return units, nil
 	}

@@ -102,7 +102,7 @@ func TestCut(t *testing.T) {
 			c := newCluster(t, func(s *v1alpha1.HotStandbyJobSpec) {
 				s.Layout, s.JobTemplate.Parallelism = v1alpha1.LayoutSharedJob, new(int32(tc.size))
 			})
-			job, err := sharedJob(c.pool(), len(tc.places))
+			job, err := c.r.sharedJob(c.pool(), len(tc.places))
 			c.must(err)
 			job.Name = "shared"
 			c.must(c.server.Create(t.Context(), job))

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/kube"
+	"github.com/paia-tech/hotstandbyjob/internal/object"
+	"github.com/paia-tech/hotstandbyjob/internal/pool"
+	"github.com/paia-tech/hotstandbyjob/internal/signal"
+	"github.com/paia-tech/hotstandbyjob/internal/standby"
+	"github.com/paia-tech/hotstandbyjob/internal/unit"
+)
+
+// push says whether the units of a pool are plain pods that are given their work.
+func push(h *v1alpha1.HotStandbyJob) bool { return h.Spec.Assignment == v1alpha1.AssignmentPush }
+
+// entrypoint is what the pods must be told of the operator.
+func (r *Reconciler) entrypoint() object.Entrypoint {
+	if r.Entrypoint == nil {
+		return object.Entrypoint{}
+	}
+	return r.Entrypoint()
+}
+
+// listStandbys lists the plain pods of a pool: those that it owns, and those that launches have taken from it. Pods
+// without an owner that the operator has made are adopted: a HotStandbyJob that was deleted without its pods left them.
+func (r *Reconciler) listStandbys(ctx context.Context, s *snapshot) error {
+	var list corev1.PodList
+	err := r.Client.List(ctx, &list, client.InNamespace(s.pool.Namespace), client.MatchingFields{kube.PoolIndex: s.pool.Name})
+	if err != nil {
+		return fmt.Errorf("list pods: %w", err)
+	}
+	var pods []*corev1.Pod
+	for i := range list.Items {
+		p := &list.Items[i]
+		owner := metav1.GetControllerOf(p)
+		switch {
+		case unit.Claimed(p):
+			if p.Annotations[v1alpha1.AnnotationStart] == v1alpha1.StartCold {
+				continue // made for its launch
+			}
+		case owner != nil && owner.UID == s.pool.UID:
+		case owner == nil && p.DeletionTimestamp == nil && p.Labels[v1alpha1.LabelRevision] != "":
+			if err := r.adopt(ctx, s.pool, p); err != nil {
+				return err
+			}
+		default:
+			continue
+		}
+		pods = append(pods, p)
+	}
+	s.pods = map[types.UID][]*corev1.Pod{s.pool.UID: pods}
+	return nil
+}
+
+// declare tells the registry which pods of the pool may be claimed, before they are labelled idle.
+func (r *Reconciler) declare(s *snapshot) {
+	if r.Standby == nil || !push(s.pool) {
+		return
+	}
+	for name, node := range s.view.Nodes {
+		r.Standby.SetCordoned(name, node.Cordoned)
+	}
+	r.Standby.SetPool(s.name, Settings(s.pool))
+}
+
+// Settings are what the registry must know of a pool with assignment Push.
+func Settings(h *v1alpha1.HotStandbyJob) standby.PoolSettings {
+	return standby.PoolSettings{
+		UID:             h.UID,
+		Revision:        object.Revision(h),
+		StartTimeout:    time.Duration(ptr.Deref(object.Standby(h).StartTimeoutSeconds, 0)) * time.Second,
+		ManagesEviction: object.ManagesEviction(h),
+	}
+}
+
+// reports are what the workloads of a pool say about themselves. Of one whose entrypoint isn't connected nothing is known.
+func (r *Reconciler) reports(name types.NamespacedName) map[string]signal.Reading {
+	readings := map[string]signal.Reading{}
+	if r.Standby == nil {
+		return readings
+	}
+	for uid, work := range r.Standby.Works(name) {
+		switch work {
+		case standby.WorkBusy:
+			readings[string(uid)] = signal.Reading{Signal: signal.Busy, Last: signal.Busy}
+		case standby.WorkIdle:
+			readings[string(uid)] = signal.Reading{Signal: signal.Idle, Last: signal.Idle}
+		case standby.WorkUnknown: // the same as of one that isn't there
+		}
+	}
+	return readings
+}
+
+// reportIdle looks once more at what the pods of a unit say.
+func (r *Reconciler) reportIdle(name types.NamespacedName, u unit.Unit, pods []*corev1.Pod) bool {
+	readings := r.reports(name)
+	for _, p := range pods {
+		now, ok := readings[string(p.UID)]
+		if now.Signal != signal.Idle && (ok || u.Phase != pool.Starting) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package standby
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+)
+
+// errLost says that a pod isn't idle any more: another writer was first, or it is gone.
+var errLost = errors.New("the pod isn't idle")
+
+// Claim claims one of the reserved pods, and sends it its launch. It returns ErrNoneIdle if there is none any more. ctx
+// should last as long as the process: a claim that is given up may have been made, and the pod then belongs to the Job.
+func (s *Reservation) Claim(ctx context.Context, c Claim) (*corev1.Pod, error) {
+	c.Payload.ID = string(uuid.NewUUID())
+	text, err := c.Payload.Encode()
+	if err != nil {
+		return nil, err
+	}
+	for again := false; ; again = true {
+		e, err := s.take(again)
+		if err != nil {
+			return nil, err
+		}
+		p, err := s.registry.bind(ctx, e, &c, text)
+		switch {
+		case err == nil:
+			s.registry.win(e, &c, text)
+			return p, nil
+		case errors.Is(err, errLost):
+			s.registry.lose(e)
+		default:
+			s.giveBack(e)
+			return nil, fmt.Errorf("claim pod %s: %w", e.id.Name, err)
+		}
+	}
+}
+
+// bind makes the one write that makes a pod a Job's. An answer that leaves open whether it was made is resolved by reading
+// the pod: it is ours if it has this launch's ID, and if it is still idle the same patch is sent again, which can't
+// succeed twice.
+func (r *Registry) bind(ctx context.Context, e *entry, c *Claim, text string) (*corev1.Pod, error) {
+	patch, err := r.patchFor(e, c, text)
+	if err != nil {
+		return nil, err
+	}
+	pods := r.deps.Client.CoreV1().Pods(e.id.Namespace)
+	for pause := newPause(); ; {
+		p, err := attempt(ctx, func(ctx context.Context) (*corev1.Pod, error) {
+			return pods.Patch(ctx, e.id.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
+		})
+		if err == nil {
+			return p, nil
+		}
+		if refused(err) {
+			return nil, err
+		}
+		p, outcome := r.resolve(ctx, e, c.Payload.ID)
+		switch {
+		case outcome == ours:
+			return p, nil
+		case outcome == others:
+			return nil, errLost
+		case outcome == unknown:
+			return nil, errors.Join(err, ctx.Err())
+		case apierrors.IsInvalid(err):
+			return nil, err // idle, so it wasn't the test that failed
+		}
+		r.deps.Log.V(1).Info("claim a pod again", "pod", e.id.Name, "namespace", e.id.Namespace, "err", err)
+		if !pause.wait(ctx, r.deps.Clock) {
+			return nil, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// outcome is what reading a pod says about a claim.
+type outcome int
+
+const (
+	unknown outcome = iota // it couldn't be read
+	idle                   // it is still to be claimed
+	ours                   // it is claimed, by this claim
+	others                 // it isn't idle any more, or is gone
+)
+
+// resolve reads a pod until there is an answer, or ctx is done.
+func (r *Registry) resolve(ctx context.Context, e *entry, id string) (*corev1.Pod, outcome) {
+	for pause := newPause(); ; {
+		p, err := attempt(ctx, func(ctx context.Context) (*corev1.Pod, error) {
+			return r.deps.Client.CoreV1().Pods(e.id.Namespace).Get(ctx, e.id.Name, metav1.GetOptions{})
+		})
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil, others
+		case err == nil:
+			return p, outcomeOf(p, e.id.UID, id)
+		}
+		if !pause.wait(ctx, r.deps.Clock) {
+			return nil, unknown
+		}
+	}
+}
+
+// outcomeOf says what a pod tells about a claim of it.
+func outcomeOf(p *corev1.Pod, uid types.UID, id string) outcome {
+	switch {
+	case p.UID != uid:
+		return others
+	case launchID(p.Annotations[v1alpha1.AnnotationPayload]) == id:
+		return ours
+	case p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodIdle) && p.DeletionTimestamp == nil:
+		return idle
+	default:
+		return others
+	}
+}
+
+// refused says whether the server has said no for a reason that another attempt, or another pod, doesn't change.
+func refused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsBadRequest(err) ||
+		apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsMethodNotSupported(err)
+}
+
+// attempt makes one request, which may not take for ever.
+func attempt(ctx context.Context, do func(context.Context) (*corev1.Pod, error)) (*corev1.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	return do(ctx)
+}
