@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package launch
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	typedbatchv1 "k8s.io/client-go/kubernetes/typed/batch/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/kubernetes/pkg/controller"
+	"k8s.io/kubernetes/pkg/controller/job/util"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+)
+
+// client is what the embedded controller works with: a client like any other, but for the creation of pods, the status of
+// Jobs and some Events.
+type client struct {
+	kubernetes.Interface
+	launcher *Launcher
+}
+
+func (c client) CoreV1() typedcorev1.CoreV1Interface { return core{c.Interface.CoreV1(), c.launcher} }
+
+func (c client) BatchV1() typedbatchv1.BatchV1Interface {
+	return batch{c.Interface.BatchV1(), c.launcher}
+}
+
+type core struct {
+	typedcorev1.CoreV1Interface
+	launcher *Launcher
+}
+
+func (c core) Pods(namespace string) typedcorev1.PodInterface {
+	return pods{c.CoreV1Interface.Pods(namespace), namespace, c.launcher}
+}
+
+func (c core) Events(namespace string) typedcorev1.EventInterface {
+	return eventSink{c.CoreV1Interface.Events(namespace)}
+}
+
+type batch struct {
+	typedbatchv1.BatchV1Interface
+	launcher *Launcher
+}
+
+func (b batch) Jobs(namespace string) typedbatchv1.JobInterface {
+	return jobs{b.BatchV1Interface.Jobs(namespace), b.launcher}
+}
+
+type pods struct {
+	typedcorev1.PodInterface
+	namespace string
+	launcher  *Launcher
+}
+
+// Create claims a pod, or creates it.
+func (p pods) Create(ctx context.Context, pod *corev1.Pod, _ metav1.CreateOptions) (*corev1.Pod, error) {
+	return p.launcher.create(ctx, p.namespace, pod)
+}
+
+// Patch leaves alone the pods of Jobs that the launcher doesn't run. The embedded controller takes a pod whose Job isn't
+// in its cache for one whose Job is gone, and would take off the finalizer by which another controller counts it.
+//
+//nolint:revive // the interface's own arguments
+func (p pods) Patch(
+	ctx context.Context, name string, pt types.PatchType, data []byte, o metav1.PatchOptions, sub ...string,
+) (*corev1.Pod, error) {
+	pod, err := p.launcher.pods.Lister().Pods(p.namespace).Get(name)
+	if err == nil {
+		foreign, err := p.launcher.foreign(ctx, pod)
+		if err != nil {
+			return nil, err
+		}
+		if foreign {
+			return pod, nil
+		}
+	}
+	return p.PodInterface.Patch(ctx, name, pt, data, o, sub...)
+}
+
+// foreign tells whether a pod belongs to a Job that exists and that the launcher doesn't see, or mustn't touch.
+func (l *Launcher) foreign(ctx context.Context, pod *corev1.Pod) (bool, error) {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil || owner.Kind != "Job" {
+		return false, nil
+	}
+	if job := l.jobOf(types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}, owner.UID); job != nil {
+		return !ours(job), nil
+	}
+	job, err := l.deps.Client.BatchV1().Jobs(pod.Namespace).Get(ctx, owner.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for the Job of pod %s: %w", pod.Name, err)
+	}
+	managed := job.Spec.ManagedBy != nil && *job.Spec.ManagedBy == v1alpha1.ManagedByLauncher
+	over := managed && (util.IsJobFinished(job) || job.DeletionTimestamp != nil)
+	return job.UID == owner.UID && !over, nil
+}
+
+type jobs struct {
+	typedbatchv1.JobInterface
+	launcher *Launcher
+}
+
+// UpdateStatus adds what the launcher has to say, and may put the write off.
+func (j jobs) UpdateStatus(ctx context.Context, job *batchv1.Job, o metav1.UpdateOptions) (*batchv1.Job, error) {
+	return j.launcher.updateStatus(ctx, j.JobInterface, job, o)
+}
+
+// eventSink drops the warnings that a pod couldn't be created where it just isn't its turn: the launcher has Events of its
+// own for that.
+type eventSink struct{ typedcorev1.EventInterface }
+
+func isOurWarning(e *corev1.Event) bool {
+	return e.Reason == controller.FailedCreatePodReason &&
+		(strings.HasSuffix(e.Message, errWaits.Error()) || strings.HasSuffix(e.Message, errRejected.Error()))
+}
+
+// CreateWithEventNamespace is what the recorder calls.
+func (s eventSink) CreateWithEventNamespace(e *corev1.Event) (*corev1.Event, error) {
+	return s.CreateWithEventNamespaceWithContext(context.Background(), e)
+}
+
+// CreateWithEventNamespaceWithContext is what the recorder calls in its place where it can.
+func (s eventSink) CreateWithEventNamespaceWithContext(ctx context.Context, e *corev1.Event) (*corev1.Event, error) {
+	if isOurWarning(e) {
+		return e, nil
+	}
+	return s.EventInterface.CreateWithEventNamespaceWithContext(ctx, e)
+}
+
+// PatchWithEventNamespace is what the recorder calls for an Event that comes again.
+func (s eventSink) PatchWithEventNamespace(e *corev1.Event, data []byte) (*corev1.Event, error) {
+	return s.PatchWithEventNamespaceWithContext(context.Background(), e, data)
+}
+
+// PatchWithEventNamespaceWithContext is what the recorder calls in its place where it can.
+func (s eventSink) PatchWithEventNamespaceWithContext(ctx context.Context, e *corev1.Event, data []byte) (*corev1.Event, error) {
+	if isOurWarning(e) {
+		return e, nil
+	}
+	return s.EventInterface.PatchWithEventNamespaceWithContext(ctx, e, data)
+}
