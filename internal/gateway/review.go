@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/cache"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+)
+
+const (
+	// Who a token belongs to doesn't change; whether it still does is asked anew after this time.
+	knownFor   = time.Minute
+	unknownFor = 5 * time.Second
+	// What somebody may do can change at any time.
+	allowedFor = 10 * time.Second
+	// answers are how many of each kind are kept. Refusals have a cache of their own, so that made-up tokens don't push
+	// the answers about good ones out.
+	answers, refusals = 20_000, 1_000
+	// reviewTimeout is how long the API server may take, waiting for one's turn included.
+	reviewTimeout = 10 * time.Second
+)
+
+// reviewer asks the API server who somebody is, and what they may do.
+type reviewer struct {
+	client   kubernetes.Interface
+	clock    clock.PassiveClock
+	log      *slog.Logger
+	turns    *semaphore.Weighted
+	flights  singleflight.Group
+	known    *cache.LRUExpireCache // key → *caller
+	unknown  *cache.LRUExpireCache // key → error
+	verdicts *cache.LRUExpireCache // question → bool
+}
+
+func newReviewer(d *Deps) *reviewer {
+	return &reviewer{
+		client: d.Client, clock: d.Clock, log: d.Log,
+		turns:    semaphore.NewWeighted(int64(d.Limits.Reviews)),
+		known:    cache.NewLRUExpireCacheWithClock(answers, d.Clock),
+		unknown:  cache.NewLRUExpireCacheWithClock(refusals, d.Clock),
+		verdicts: cache.NewLRUExpireCacheWithClock(answers, d.Clock),
+	}
+}
+
+// pods lets those in who have the token of a pod, made for us.
+func (r *reviewer) pods(ctx context.Context, _ connect.Spec, _ connect.Peer, h http.Header) (context.Context, error) {
+	token, ok := bearer(h)
+	if !ok {
+		return ctx, errNoToken()
+	}
+	c, err := r.caller(ctx, v1alpha1.TokenAudience, token)
+	if err != nil {
+		return ctx, err
+	}
+	if c.pod == nil {
+		return ctx, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("the token of %s isn't bound to a pod", c.user.Username))
+	}
+	return context.WithValue(ctx, callerKey{}, c), nil
+}
+
+// clients lets those in whom the API server would, and those who have a token made for us.
+func (r *reviewer) clients(ctx context.Context, _ connect.Spec, _ connect.Peer, h http.Header) (context.Context, error) {
+	token, ok := bearer(h)
+	if !ok {
+		return ctx, errNoToken()
+	}
+	audience := "" // the API server's own
+	if c := claimsOf(token); c.has(v1alpha1.TokenAudience) {
+		audience = v1alpha1.TokenAudience
+	}
+	c, err := r.caller(ctx, audience, token)
+	if err != nil {
+		return ctx, err
+	}
+	return context.WithValue(ctx, callerKey{}, c), nil
+}
+
+func errNoToken() error {
+	return connect.NewError(connect.CodeUnauthenticated, errors.New("the request has no header Authorization: Bearer <token>"))
+}
+
+// caller says who has a token, from memory or by asking.
+func (r *reviewer) caller(ctx context.Context, audience, token string) (*caller, error) {
+	k := keyOf(audience, token)
+	if found, ok := r.known.Get(k); ok {
+		c, _ := found.(*caller)
+		return c, nil
+	}
+	if found, ok := r.unknown.Get(k); ok {
+		err, _ := found.(error)
+		return nil, err
+	}
+	// Whoever asks first may go away before the answer is there: the others still want it.
+	flight := r.flights.DoChan(string(k[:]), func() (any, error) { return r.ask(context.WithoutCancel(ctx), k, audience, token) })
+	select {
+	case result := <-flight:
+		c, _ := result.Val.(*caller)
+		return c, result.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// ask has the API server review a token, and remembers the answer.
+func (r *reviewer) ask(ctx context.Context, k key, audience, token string) (*caller, error) {
+	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
+	if audience != "" {
+		review.Spec.Audiences = []string{audience}
+	}
+	err := r.turn(ctx, func(ctx context.Context) (err error) {
+		review, err = r.client.AuthenticationV1().TokenReviews().Create(ctx, review, metav1.CreateOptions{})
+		return err
+	})
+	if err != nil {
+		return nil, r.unavailable(err, "review a token")
+	}
+	s := review.Status
+	stated := claimsOf(token)
+	left := stated.left(r.clock.Now(), knownFor)
+	if !s.Authenticated || (audience != "" && !slices.Contains(s.Audiences, audience)) || left <= 0 {
+		// What the server's authenticators have to say about it may be more than a stranger should read.
+		r.log.Debug("token refused", "audience", audience, "err", s.Error)
+		err := connect.NewError(connect.CodeUnauthenticated, errors.New("the token isn't valid: it has expired, is for another audience, or isn't of this cluster"))
+		r.unknown.Add(k, err, unknownFor)
+		return nil, err
+	}
+	c := &caller{user: s.User, key: k, pod: podOf(&s.User)}
+	r.known.Add(k, c, left)
+	return c, nil
+}
+
+// turn makes a request to the API server when there aren't too many.
+func (r *reviewer) turn(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
+	defer cancel()
+	if err := r.turns.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer r.turns.Release(1)
+	return do(ctx)
+}
+
+// unavailable is the error for callers of which nothing is known because the API server didn't say.
+func (r *reviewer) unavailable(err error, doing string) error {
+	r.log.Warn(doing, "err", err)
+	return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%s: the API server doesn't answer", doing))
+}

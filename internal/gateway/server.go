@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+// errStopping is the cause of the end of streams when the server stops.
+var errStopping = errors.New("the gateway is stopping: try again")
+
+// ended is the error for a stream whose context is done.
+func ended(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errStopping) {
+		return connect.NewError(connect.CodeUnavailable, errStopping)
+	}
+	return ctx.Err()
+}
+
+// Server serves a gateway while this process leads.
+type Server struct {
+	Handler        http.Handler
+	Address        string       // such as :9444
+	Listener       net.Listener // in place of an address
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	Log            *slog.Logger
+}
+
+// NeedLeaderElection says that the leader alone serves: claims are made there.
+func (s *Server) NeedLeaderElection() bool { return true }
+
+const (
+	// Streams that are open when the server stops are ended at once; this is for what is being answered.
+	shutdownTimeout = 5 * time.Second
+	// A peer that is silent for so long is asked whether it still is there, and has as long to answer.
+	pingAfter, pingTimeout = 15 * time.Second, 10 * time.Second
+	// maxHeaderBytes has room for a long token.
+	maxHeaderBytes = 64 << 10
+)
+
+// Start serves until ctx is done. Then all streams are ended, so that pods and clients connect to whoever leads next.
+func (s *Server) Start(ctx context.Context) error {
+	listener := s.Listener
+	if listener == nil {
+		var err error
+		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address); err != nil {
+			return fmt.Errorf("serve the gateway: %w", err)
+		}
+	}
+	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	server := s.server(base)
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.ServeTLS(listener, "", "") }()
+	s.Log.Info("the gateway serves", "address", listener.Addr().String())
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("serve the gateway: %w", err)
+	case <-ctx.Done():
+	}
+	stop(errStopping)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		_ = server.Close() // what is still open by now is lost anyway
+	}
+	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the gateway: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) server(base context.Context) *http.Server {
+	return &http.Server{
+		Handler: s.Handler,
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: s.GetCertificate,
+		},
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ReadHeaderTimeout: requestTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // port scanners and the like
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 1000, SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: pingAfter,
+		},
+	}
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1"
+	"github.com/paia-tech/hotstandbyjob/internal/standby"
+)
+
+// standbyService is for pods. Which pod calls is told by its token and by nothing else.
+type standbyService struct {
+	registry *standby.Registry
+	streams  *limiter
+	log      *slog.Logger
+}
+
+// Attach keeps a stream open to a pod until its launch was sent and it hangs up.
+func (s *standbyService) Attach(ctx context.Context, r *standbyv1.AttachRequest, stream *connect.ServerStream[standbyv1.AttachResponse]) error {
+	unhurried(ctx)
+	pod := *callerOf(ctx).pod
+	leave, err := s.streams.enter("", "streams of pods")
+	if err != nil {
+		return err
+	}
+	defer leave()
+	attached, err := s.registry.Attach(pod, activityOf(r.GetActivity()))
+	if err != nil {
+		return connect.NewError(connect.CodeFailedPrecondition, err)
+	}
+	defer attached.Close()
+	s.log.Debug("attached", "namespace", pod.Namespace, "pod", pod.Name)
+	if err := stream.Send(&standbyv1.AttachResponse{}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ended(ctx)
+		case payload, open := <-attached.Payloads():
+			if !open {
+				return replaced(attached.Err())
+			}
+			if err := stream.Send(&standbyv1.AttachResponse{Payload: payload}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// replaced is the error for a stream that the registry has ended.
+func replaced(why error) error {
+	if errors.Is(why, standby.ErrForgotten) {
+		return connect.NewError(connect.CodeNotFound, why)
+	}
+	return connect.NewError(connect.CodeAborted, why)
+}
+
+// Report takes note of what a pod says.
+func (s *standbyService) Report(ctx context.Context, r *standbyv1.ReportRequest) (*standbyv1.ReportResponse, error) {
+	if err := s.registry.Report(*callerOf(ctx).pod, activityOf(r.GetActivity())); err != nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
+	}
+	return &standbyv1.ReportResponse{}, nil
+}
+
+// activityOf is an activity as the registry has it.
+func activityOf(a *standbyv1.Activity) standby.Activity {
+	activity := standby.Activity{LaunchID: a.GetLaunchId()}
+	if n := a.GetStartedUnixNano(); n > 0 {
+		activity.Started = time.Unix(0, n)
+	}
+	switch a.GetWork() {
+	case standbyv1.Work_WORK_IDLE:
+		activity.Work = standby.WorkIdle
+	case standbyv1.Work_WORK_BUSY:
+		activity.Work = standby.WorkBusy
+	case standbyv1.Work_WORK_UNSPECIFIED:
+	}
+	return activity
+}
