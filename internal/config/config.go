@@ -31,6 +31,12 @@ type Operator struct {
 	// SyncInterval is the period of busy signals that have no period of their own.
 	SyncInterval time.Duration
 	Redis        Redis
+
+	Push Push
+
+	// PodName and PodNamespace are the operator's own pod; empty outside of a cluster.
+	PodName      string
+	PodNamespace string
 }
 
 // Redis is the server that pools use that name none.
@@ -58,6 +64,7 @@ func DefaultOperator() Operator {
 		LogFormat:        "json",
 		SyncInterval:     10 * time.Second,
 		Redis:            Redis{Host: "localhost", Port: 6379, Key: "mlgame-daemon-pod", ConnectTimeout: 5 * time.Second},
+		Push:             defaultPush(),
 	}
 }
 
@@ -74,9 +81,11 @@ func (c *Operator) Bind(f *flag.FlagSet) {
 	f.IntVar(&c.Workers, "workers", c.Workers, "pools that are worked on at the same time")
 	f.IntVar(&c.LogLevel, "v", c.LogLevel, "log verbosity: 0 changes of state, 1 decisions, 4 every pass")
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "json or text")
+	c.Push.bind(f)
 }
 
-// Environment takes the variables that the Python operator read. Those that are wrong are named in the error.
+// Environment takes the variables that the Python operator read, and the name of the operator's own pod, which the
+// Downward API sets. Those that are wrong are named in the error.
 func (c *Operator) Environment(lookup func(string) (string, bool)) error {
 	e := environment{lookup: lookup}
 	e.seconds("SYNC_INTERVAL", &c.SyncInterval)
@@ -86,6 +95,8 @@ func (c *Operator) Environment(lookup func(string) (string, bool)) error {
 	e.word("REDIS_PASSWORD", &c.Redis.Password)
 	e.word("REDIS_KEY_PREFIX", &c.Redis.Key)
 	e.seconds("REDIS_CONNECT_TIMEOUT", &c.Redis.ConnectTimeout)
+	e.word("POD_NAME", &c.PodName)
+	e.word("POD_NAMESPACE", &c.PodNamespace)
 	return errors.Join(e.faults...)
 }
 
@@ -139,5 +150,6 @@ func (c *Operator) Validate() error {
 	if c.LogLevel < 0 {
 		faults = append(faults, fmt.Errorf("--v is %d: it must not be negative", c.LogLevel))
 	}
+	faults = append(faults, c.validatePush())
 	return errors.Join(faults...)
 }

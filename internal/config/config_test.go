@@ -39,6 +39,10 @@ func TestEnvironment(t *testing.T) {
 				c.Redis = Redis{Host: "redis.games.svc", Port: 6380, DB: 3, Password: "secret", Key: "pods", ConnectTimeout: 2 * time.Second}
 			},
 		},
+		"the operator's pod": {
+			env:    map[string]string{"POD_NAME": "operator-x", "POD_NAMESPACE": "ops"},
+			change: func(c *Operator) { c.PodName, c.PodNamespace = "operator-x", "ops" },
+		},
 		"empty variables aren't set": {
 			env: map[string]string{"SYNC_INTERVAL": "", "REDIS_HOST": "", "REDIS_PORT": "", "REDIS_DB": "", "REDIS_PASSWORD": "", "REDIS_KEY_PREFIX": ""},
 		},
@@ -88,6 +92,8 @@ func TestFlags(t *testing.T) {
 	err := f.Parse([]string{
 		"--namespace=games", "--leader-elect=false", "--leader-election-namespace=ops", "--health-address=:1", "--metrics-address=:2",
 		"--metrics-insecure", "--exec-through-apiserver", "--redis-password-secrets", "--workers=3", "--v=4", "--log-format=text",
+		"--push=false", "--gateway-address=:3", "--gateway-url=https://gateway.example:443", "--webhook-address=127.0.0.1:4", "--certificate-secret=tls",
+		"--certificate-names=gateway.example, 10.0.0.1", "--standby-image=registry.example/operator:1", "--launch-workers=5",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +103,10 @@ func TestFlags(t *testing.T) {
 	want.HealthAddress, want.MetricsAddress, want.MetricsInsecure = ":1", ":2", true
 	want.ExecThroughAPIServer, want.RedisPasswordSecrets = true, true
 	want.Workers, want.LogLevel, want.LogFormat = 3, 4, "text"
+	want.Push = Push{
+		GatewayAddress: ":3", GatewayURL: "https://gateway.example:443", WebhookAddress: "127.0.0.1:4", CertificateSecret: "tls",
+		CertificateNames: []string{"gateway.example", "10.0.0.1"}, StandbyImage: "registry.example/operator:1", LaunchWorkers: 5,
+	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("with all flags (-want +got):\n%s", diff)
 	}

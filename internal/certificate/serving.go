@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package certificate has the certificate that the webhook and the gateway serve with: made, kept in a Secret and
+// rotated by the operator, or made in memory where there is no such Secret.
+package certificate
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+)
+
+// ErrNone is why a connection is refused before there is a certificate.
+var ErrNone = errors.New("there is no certificate yet")
+
+// Serving is the certificate as it is at the moment. It can be used by many at once.
+type Serving struct {
+	current atomic.Pointer[pair]
+	changed func()
+}
+
+type pair struct {
+	certificate *tls.Certificate
+	chain, ca   []byte // in PEM
+}
+
+// CA returns the certificate of the authority that clients should trust, in PEM; nil while there is none. Do not change
+// it.
+func (s *Serving) CA() []byte {
+	if p := s.current.Load(); p != nil {
+		return p.ca
+	}
+	return nil
+}
+
+// GetCertificate is that of a tls.Config.
+func (s *Serving) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if p := s.current.Load(); p != nil {
+		return p.certificate, nil
+	}
+	return nil, ErrNone
+}
+
+// Configure makes a server serve with the certificate.
+func (s *Serving) Configure(c *tls.Config) {
+	c.MinVersion = tls.VersionTLS12
+	c.GetCertificate = s.GetCertificate
+}
+
+// Ready is a readiness check: whether there is a certificate.
+func (s *Serving) Ready(*http.Request) error {
+	if s.current.Load() == nil {
+		return ErrNone
+	}
+	return nil
+}
+
+// take serves with a key pair from now on, if it is a complete one, and says whether it is new. What was served with
+// before stays otherwise.
+func (s *Serving) take(chain, key, ca []byte) (bool, error) {
+	if old := s.current.Load(); old != nil && bytes.Equal(old.chain, chain) && bytes.Equal(old.ca, ca) {
+		return false, nil
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(ca) {
+		return false, errors.New("the authority's certificate can't be read")
+	}
+	certificate, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return false, fmt.Errorf("read the key pair: %w", err)
+	}
+	s.current.Store(&pair{certificate: &certificate, chain: bytes.Clone(chain), ca: bytes.Clone(ca)})
+	if s.changed != nil {
+		s.changed()
+	}
+	return true, nil
+}
+
+// parse reads the first certificate of a chain.
+func parse(chain []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(chain)
+	if block == nil {
+		return nil, errors.New("it isn't PEM")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
