@@ -18,16 +18,35 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/config"
 	"github.com/paia-tech/hotstandbyjob/internal/controller/pool"
 	"github.com/paia-tech/hotstandbyjob/internal/controller/takeover"
+	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/probe"
 )
 
 // signalBuffer takes what a prober says while the pool controller starts.
 const signalBuffer = 1024
 
+// Push is what the controllers need of launches, and of workloads that report. The zero Push is: there are none.
+type Push struct {
+	Registry   Registry
+	Entrypoint func() object.Entrypoint
+}
+
+// Registry is the pool controller's, and tells when a workload has reported.
+type Registry interface {
+	pool.Registry
+	OnWork(f func(pool types.NamespacedName))
+}
+
 // Register adds all controllers, and what they work with, to a manager.
-func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator) error {
+func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator, push Push) error {
 	signals := make(pool.Signals, signalBuffer)
-	prober, err := newProber(ctx, mgr, c, signals)
+	notify := func(name types.NamespacedName) {
+		select {
+		case signals <- event.TypedGenericEvent[types.NamespacedName]{Object: name}:
+		case <-ctx.Done():
+		}
+	}
+	prober, err := newProber(mgr, c, notify)
 	if err != nil {
 		return err
 	}
@@ -47,6 +66,12 @@ func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator) error {
 		Suffix:   func() string { return rand.String(5) },
 		Secrets:  c.RedisPasswordSecrets,
 		Indexes:  c.SharedJobIndexes,
+
+		Entrypoint: push.Entrypoint,
+	}
+	if push.Registry != nil {
+		pools.Standby = push.Registry
+		push.Registry.OnWork(func(name types.NamespacedName) { go notify(name) }) // who reports mustn't wait for the controller
 	}
 	return errors.Join(
 		mgr.Add(prober),
@@ -55,20 +80,15 @@ func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator) error {
 	)
 }
 
-// newProber is the prober of a configuration. What it hears goes into signals; when ctx ends it is no longer heard.
-func newProber(ctx context.Context, mgr ctrl.Manager, c config.Operator, signals pool.Signals) (*probe.Prober, error) {
+// newProber is the prober of a configuration.
+func newProber(mgr ctrl.Manager, c config.Operator, notify func(types.NamespacedName)) (*probe.Prober, error) {
 	options := probe.Options{
 		Redis: probe.RedisDefaults{
 			Address: c.Redis.Address(), DB: c.Redis.DB, Key: c.Redis.Key,
 			Password: c.Redis.Password, DialTimeout: c.Redis.ConnectTimeout,
 		},
 		Period: c.SyncInterval,
-		Notify: func(name types.NamespacedName) {
-			select {
-			case signals <- event.TypedGenericEvent[types.NamespacedName]{Object: name}:
-			case <-ctx.Done():
-			}
-		},
+		Notify: notify,
 	}
 	if c.ExecThroughAPIServer {
 		executor, err := probe.NewExecutor(mgr.GetConfig())

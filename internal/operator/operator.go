@@ -90,7 +90,13 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
-	if err := controller.Register(ctx, mgr, c); err != nil {
+	var launches controller.Push
+	if c.Push.Enabled {
+		if launches, err = push(ctx, mgr, c); err != nil {
+			return nil, fmt.Errorf("prepare launches: %w", err)
+		}
+	}
+	if err := controller.Register(ctx, mgr, c, launches); err != nil {
 		return nil, fmt.Errorf("register controllers: %w", err)
 	}
 	return mgr, nil

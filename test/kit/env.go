@@ -101,6 +101,7 @@ func (e *Env) Operator(change ...func(*config.Operator)) (stop func()) {
 	c.LeaderElection = false
 	c.HealthAddress, c.MetricsAddress = "0", "0"
 	c.SyncInterval = time.Second
+	c.Push.Enabled = false
 	for _, f := range change {
 		f(&c)
 	}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/test/kit"
+)
+
+// measureVariable is the environment variable that asks for measurements. They want the machine for themselves and no
+// race detector, and assert no times:
+//
+//	HSJ_MEASURE=1 go test ./test/integration -run TestMeasure -v
+const measureVariable = "HSJ_MEASURE"
+
+// measureEnv is a namespace with an operator and nothing else going on.
+func measureEnv(t *testing.T) *kit.Env {
+	t.Helper()
+	if os.Getenv(measureVariable) == "" {
+		t.Skipf("a measurement: set %s=1", measureVariable)
+	}
+	e := kit.New(t)
+	e.NeedEntrypoint()
+	e.PushOperator()
+	return e
+}
+
+// times are durations that are summed up by their percentiles.
+type times []time.Duration
+
+func (d times) String() string {
+	if len(d) == 0 {
+		return "none"
+	}
+	sorted := slices.Sorted(slices.Values(d))
+	at := func(percent int) string {
+		return fmt.Sprintf("%.1f", float64(sorted[max(0, (len(sorted)*percent+99)/100-1)].Microseconds())/1000)
+	}
+	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, max %s ms (%d)", at(50), at(90), at(99), at(100), len(d))
+}
+
+// One launch after the other: POST of the Job → first instruction of its command, beside what the API server takes for
+// one Job and one patch, and beside cold Jobs of the cluster's own controller.
+func TestMeasureLaunchesOneByOne(t *testing.T) {
+	const launches, others = 200, 50
+	e := measureEnv(t)
+	w := e.Witness()
+	h := filledPool(e, kit.PushPool("game").Idle(12))
+	var warm, cold, posts, patches times
+	for i := range launches {
+		e.Await("most are idle", func(g gomega.Gomega) { g.Expect(e.Get("game").Status.IdleCount).To(gomega.BeNumerically(">=", 9)) })
+		name := fmt.Sprintf("warm-%03d", i)
+		warm = append(warm, timed(e, w, kit.Launch(name, h).Args("-to", w.Address, name).Obj()))
+		if got := startsOf(e, name); !slices.Equal(got, []string{v1alpha1.StartWarm}) {
+			t.Errorf("Job %s started %v, want one pod, warm", name, got)
+		}
+		if i%(launches/others) == 0 {
+			post, patch := raw(e, h, i)
+			posts, patches = append(posts, post), append(patches, patch)
+		}
+	}
+	for i := range others {
+		name := fmt.Sprintf("cold-%03d", i)
+		j := kit.Launch(name, h).Args("-to", w.Address, name).Spec(func(s *batchv1.JobSpec) { s.ManagedBy = nil }).Obj()
+		j.Labels = nil
+		cold = append(cold, timed(e, w, j))
+		awaitJob(e, name, batchv1.JobComplete)
+	}
+	for _, s := range [][]kit.Stamp{w.Stamps("")} {
+		seen := map[string]int{}
+		for _, stamp := range s {
+			seen[stamp.Words[0]]++
+		}
+		for name, n := range seen {
+			if n != 1 {
+				t.Errorf("the command of Job %s ran %d times", name, n)
+			}
+		}
+	}
+	t.Logf("POST of the Job → first instruction, warm: %s", warm)
+	t.Logf("the same, cold, by the cluster's own controller: %s", cold)
+	t.Logf("one Job POST: %s", posts)
+	t.Logf("one pod patch: %s", patches)
+}
+
+// timed makes a Job and returns how long it took until its command ran, as that says itself.
+func timed(e *kit.Env, w *kit.Witness, j *batchv1.Job) time.Duration {
+	e.T.Helper()
+	name := j.Name
+	posted := time.Now()
+	e.Create(j)
+	var stamps []kit.Stamp
+	e.Await("its command runs", func(g gomega.Gomega) {
+		stamps = w.Stamps(name)
+		g.Expect(stamps).NotTo(gomega.BeEmpty())
+	})
+	return stamps[0].At().Sub(posted)
+}
+
+// raw is how long the API server takes for a Job that nobody runs, and for a patch of a pod as large as a claim's.
+func raw(e *kit.Env, h *v1alpha1.HotStandbyJob, i int) (post, patch time.Duration) {
+	e.T.Helper()
+	j := kit.Launch(fmt.Sprintf("raw-%03d", i), h).Spec(func(s *batchv1.JobSpec) { s.Suspend, s.ManagedBy = new(true), new("example.com/nobody") }).Obj()
+	started := time.Now()
+	e.Create(j)
+	post = time.Since(started)
+	p := &e.Pods(h.Name)[0]
+	started = time.Now()
+	text := fmt.Sprintf(`[{"op":"test","path":"/metadata/uid","value":%q},{"op":"add","path":"/metadata/annotations/example.com~1raw","value":%q}]`,
+		p.UID, strings.Repeat("x", 1000)+strconv.Itoa(i))
+	if err := e.Client.Patch(e.T.Context(), p, client.RawPatch(types.JSONPatchType, []byte(text))); err != nil {
+		e.T.Fatal(err)
+	}
+	return post, time.Since(started)
+}
+
+// Three hundred at once on a pool of three hundred simulated pods: all warm, and what it costs the API server.
+func TestMeasureABurst(t *testing.T) {
+	const burst = 300
+	e := measureEnv(t)
+	h := filledPool(e, kit.PushPool("burst").Simulated().Idle(burst))
+	e.Await("it is quiet", func(g gomega.Gomega) { g.Expect(quiet(e)).To(gomega.BeTrue()) })
+	before := requests(e)
+	started := time.Now()
+	var wait sync.WaitGroup
+	limit := make(chan struct{}, 16)
+	for i := range burst {
+		wait.Go(func() {
+			limit <- struct{}{}
+			defer func() { <-limit }()
+			e.Create(kit.Launch(fmt.Sprintf("burst-%03d", i), h).Obj())
+		})
+	}
+	wait.Wait()
+	posted := time.Since(started)
+	e.Await("all have a pod", func(g gomega.Gomega) { g.Expect(boundPods(e, g)).To(gomega.HaveLen(burst)) })
+	bound := time.Since(started)
+	e.AwaitStatus("burst", burst, burst)
+	e.Await("it is quiet", func(g gomega.Gomega) { g.Expect(quiet(e)).To(gomega.BeTrue()) })
+	refilled := requests(e)
+	report(t, "bound and refilled", burst, before, refilled)
+	g := gomega.NewWithT(t)
+	perJob := map[string]int{}
+	for _, p := range boundPods(e, g) {
+		perJob[p.Labels[batchv1.JobNameLabel]]++
+		if p.Annotations[v1alpha1.AnnotationStart] != v1alpha1.StartWarm {
+			t.Errorf("pod %s of Job %s started cold: %s", p.Name, p.Labels[batchv1.JobNameLabel], p.Annotations[v1alpha1.AnnotationColdReason])
+		}
+		e.Finish(&p, "0")
+	}
+	for name, n := range perJob {
+		if n != 1 {
+			t.Errorf("Job %s has %d pods", name, n)
+		}
+	}
+	e.Await("all are complete", func(g gomega.Gomega) {
+		var list batchv1.JobList
+		g.Expect(e.Client.List(t.Context(), &list, client.InNamespace(e.Namespace))).To(gomega.Succeed())
+		for i := range list.Items {
+			g.Expect(jobCondition(&list.Items[i], batchv1.JobComplete)).NotTo(gomega.BeNil(), list.Items[i].Name)
+		}
+	})
+	e.Await("it is quiet", func(g gomega.Gomega) { g.Expect(quiet(e)).To(gomega.BeTrue()) })
+	report(t, "from there to the end", burst, refilled, requests(e))
+	t.Logf("%d Jobs posted after %s, all bound after %s", burst, posted.Round(time.Millisecond), bound.Round(time.Millisecond))
+}
+
+func boundPods(e *kit.Env, g gomega.Gomega) []corev1.Pod {
+	var list corev1.PodList
+	g.Expect(e.Client.List(e.T.Context(), &list, client.InNamespace(e.Namespace), client.HasLabels{v1alpha1.LabelLaunch})).To(gomega.Succeed())
+	return list.Items
+}
+
+// quiet says whether nothing is written that matters for a while.
+func quiet(e *kit.Env) bool {
+	before := requests(e)
+	time.Sleep(2 * time.Second)
+	return maps.Equal(before, requests(e))
+}
+
+var counter = regexp.MustCompile(`(?m)^apiserver_request_total\{(.*)\} (\S+)$`)
+
+// requests counts the writes that the API server has carried out, by resource and verb, without leases and what is
+// written about nodes.
+func requests(e *kit.Env) map[string]int {
+	e.T.Helper()
+	c, err := kubernetes.NewForConfig(e.Config)
+	if err != nil {
+		e.T.Fatal(err)
+	}
+	text, err := c.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(e.T.Context())
+	if err != nil {
+		e.T.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, match := range counter.FindAllStringSubmatch(string(text), -1) {
+		labels := map[string]string{}
+		for pair := range strings.SplitSeq(match[1], ",") {
+			key, value, _ := strings.Cut(pair, "=")
+			labels[key] = strings.Trim(value, `"`)
+		}
+		if !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE", "APPLY"}, labels["verb"]) ||
+			slices.Contains([]string{"leases", "nodes", "tokenreviews", "subjectaccessreviews", "endpointslices", ""}, labels["resource"]) ||
+			labels["dry_run"] != "" || !strings.HasPrefix(labels["code"], "2") {
+			continue
+		}
+		n, err := strconv.ParseFloat(match[2], 64)
+		if err != nil {
+			e.T.Fatal(err)
+		}
+		name := labels["verb"] + " " + labels["resource"]
+		if labels["subresource"] != "" {
+			name += "/" + labels["subresource"]
+		}
+		counts[name] += int(n)
+	}
+	return counts
+}
+
+// report prints what was written in between, for each launch.
+func report(t *testing.T, what string, launches int, before, after map[string]int) {
+	t.Helper()
+	all := 0
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if n := after[name] - before[name]; n > 0 {
+			all += n
+			t.Logf("%s: %-28s %5d, %.2f for each launch", what, name, n, float64(n)/float64(launches))
+		}
+	}
+	t.Logf("%s: %-28s %5d, %.2f for each launch", what, "all writes", all, float64(all)/float64(launches))
+}
