@@ -24,6 +24,8 @@ const (
 	seedManifest  = "config/samples/seed-example.yaml"
 	matchManifest = "demo/manifests/match-server.yaml"
 	flipManifest  = "demo/manifests/flip-test.yaml"
+
+	launchManifest = "demo/manifests/launch-test.yaml"
 )
 
 // Pools are the pools of the demo.
@@ -32,18 +34,21 @@ type Pools struct {
 	Match *v1alpha1.HotStandbyJob // turns busy by itself
 	Flip  *v1alpha1.HotStandbyJob // is measured with
 
+	// Launch is the pool of the last chapter, whose pods are given to Jobs. It isn't one of All.
+	Launch *v1alpha1.HotStandbyJob
+
 	seed, match []byte // the manifests as they are
 }
 
 // ReadPools reads the manifests.
 func ReadPools(checkout string) (*Pools, error) {
 	p := &Pools{}
-	var flip []byte
+	var flip, launch []byte
 	for _, m := range []struct {
 		file string
 		raw  *[]byte
 		pool **v1alpha1.HotStandbyJob
-	}{{seedManifest, &p.seed, &p.Seed}, {matchManifest, &p.match, &p.Match}, {flipManifest, &flip, &p.Flip}} {
+	}{{seedManifest, &p.seed, &p.Seed}, {matchManifest, &p.match, &p.Match}, {flipManifest, &flip, &p.Flip}, {launchManifest, &launch, &p.Launch}} {
 		var err error
 		if *m.raw, err = os.ReadFile(filepath.Join(checkout, m.file)); err != nil {
 			return nil, fmt.Errorf("read the demo's pools: %w", err)

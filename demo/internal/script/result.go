@@ -25,6 +25,8 @@ type Result struct {
 	Pools map[types.NamespacedName]track.Pool
 	Posts []time.Duration // Job POSTs of the demo's own
 
+	Launches Launches
+
 	Simulated bool // the pods that the demo marked busy are
 }
 
@@ -52,6 +54,9 @@ func (r Result) Faults(p *Pools) []string {
 			}
 		}
 	}
+	if n := r.Launches.Missed; n > 0 {
+		fault("%s: %d Jobs started cold, although pods were idle", p.Launch.Name, n)
+	}
 	return faults
 }
 
@@ -78,6 +83,7 @@ func (r Result) Lines(p *Pools) []view.Line {
 	}
 	lines = append(lines, nil)
 	lines = append(lines, lowered(r.Pools[key(p.Match)])...)
+	lines = append(lines, r.Launches.lines()...)
 	lines = append(lines, nil)
 	return append(lines, r.notes(p)...)
 }

@@ -35,10 +35,10 @@ const (
 )
 
 // Steps are the names of the chapters.
-var Steps = []string{"fill", "measure", "turn busy", "shrink"}
+var Steps = []string{"fill", "measure", "turn busy", "shrink", "launch"}
 
 // Expected is how long a demo takes, more or less.
-const Expected = 70 * time.Second
+const Expected = 110 * time.Second
 
 // Story is one run of the demo.
 type Story struct {
@@ -60,6 +60,9 @@ func (s *Story) Run(ctx context.Context) (Result, error) {
 		}
 	}
 	s.Tracker.Freeze()
+	if err == nil {
+		err = s.launch(ctx)
+	}
 	s.result.Simulated = s.Cluster.Lab != nil
 	s.result.Pools = map[types.NamespacedName]track.Pool{}
 	for _, p := range s.Tracker.Pools() {
