@@ -64,6 +64,9 @@ func (r *Reconciler) create(ctx context.Context, s *snapshot, n int) error {
 	if n == 0 || s.view.Now.Before(a.next) && a.trouble.Reason == condition.ReasonRefused {
 		return nil
 	}
+	if e := r.entrypoint(); e.GatewayURL != "" && e.CA == "" && needsEntrypoint(s.pool) {
+		return errNoCertificate
+	}
 	n = min(n, mostPerPass)
 	made, err := 0, error(nil)
 	if s.pool.Spec.Layout == v1alpha1.LayoutSharedJob && !push(s.pool) {

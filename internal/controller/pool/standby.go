@@ -4,6 +4,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,6 +25,15 @@ import (
 
 // push says whether the units of a pool are plain pods that are given their work.
 func push(h *v1alpha1.HotStandbyJob) bool { return h.Spec.Assignment == v1alpha1.AssignmentPush }
+
+// errNoCertificate is why no pod is made yet whose entrypoint would never trust the gateway. The operator has just been
+// installed: it is a matter of a second.
+var errNoCertificate = errors.New("create units: the gateway has no certificate yet")
+
+// needsEntrypoint says whether the entrypoint is put into the pods of a pool.
+func needsEntrypoint(h *v1alpha1.HotStandbyJob) bool {
+	return push(h) || h.Spec.BusyProbe.Mode == v1alpha1.BusyByReport
+}
 
 // entrypoint is what the pods must be told of the operator.
 func (r *Reconciler) entrypoint() object.Entrypoint {

@@ -282,3 +282,21 @@ func TestOldPlainPodsAreReplacedOneByOne(t *testing.T) {
 		t.Errorf("pods (-want +got):\n%s", diff)
 	}
 }
+
+// A pod without the gateway's certificate would hear of launches by the slow way for as long as it lives.
+func TestNoPodIsMadeBeforeTheGatewayHasACertificate(t *testing.T) {
+	c := newCluster(t, pushed)
+	e := object.Entrypoint{Image: "operator", GatewayURL: "https://gateway:7443"}
+	c.r.Entrypoint = func() object.Entrypoint { return e }
+	if err := c.fails(); !errors.Is(err, errNoCertificate) {
+		t.Errorf("without a certificate: %v, want %v", err, errNoCertificate)
+	}
+	if n := len(c.pods()); n != 0 {
+		t.Errorf("%d pods were made", n)
+	}
+	e.CA = "certificate"
+	c.pass()
+	if n := len(c.pods()); n == 0 {
+		t.Error("no pod was made with a certificate")
+	}
+}
