@@ -187,7 +187,8 @@ func removeNetwork(ctx context.Context, dir string, index int) error {
 	}
 	namespace := netnsPath(dir)
 	for isNetns(namespace) {
-		if err := run(ctx, "umount", namespace); err != nil {
+		// Lazily: a process of an up that was killed may be inside of it for a moment longer.
+		if err := run(ctx, "umount", "--lazy", namespace); err != nil {
 			failed = append(failed, err)
 			break
 		}
