@@ -26,7 +26,6 @@ import (
 // gatewayEnv is a namespace with an operator whose gateway is reached by the URL, which is known by the certificate.
 func gatewayEnv(t *testing.T) (e *kit.Env, url string, ca []byte) {
 	t.Helper()
-	t.Parallel()
 	e = kit.New(t)
 	e.NeedEntrypoint()
 	e.PushOperator(func(c *config.Operator) { url = c.Push.GatewayURL })
@@ -57,7 +56,7 @@ func tokenOf(e *kit.Env, account string, mayLaunch bool, request authenticationv
 	return token.Status.Token
 }
 
-func TestLaunchesByTheGateway(t *testing.T) {
+func pushLaunchesByTheGateway(t *testing.T) {
 	e, url, ca := gatewayEnv(t)
 	w := e.Witness()
 	c, err := hsj.New(url, hsj.WithToken(tokenOf(e, "dispatcher", true, authenticationv1.TokenRequestSpec{})), hsj.WithCA(ca))
@@ -85,7 +84,7 @@ func TestLaunchesByTheGateway(t *testing.T) {
 	}
 }
 
-func TestTheGatewayRefusesStrangers(t *testing.T) {
+func pushTheGatewayRefusesStrangers(t *testing.T) {
 	e, url, ca := gatewayEnv(t)
 	for name, tc := range map[string]struct {
 		may     bool
@@ -121,8 +120,7 @@ func TestTheGatewayRefusesStrangers(t *testing.T) {
 }
 
 // Pods that can't reach the gateway hear of their launch from a file.
-func TestLaunchesReachPodsWithoutTheGateway(t *testing.T) {
-	t.Parallel()
+func pushLaunchesReachPodsWithoutTheGateway(t *testing.T) {
 	e := kit.New(t)
 	e.NeedEntrypoint()
 	e.PushOperator(func(c *config.Operator) { c.Push.GatewayAddress = config.Off })

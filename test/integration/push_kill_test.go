@@ -22,8 +22,7 @@ import (
 
 // The operator is killed again and again while Jobs are launched: each ends Complete, and its command ran once. The
 // commands themselves are the witnesses. With HSJ_MEASURE set it is 1,000 launches and 50 kills, which takes many minutes.
-func TestNoLaunchIsLostOrDoubledByKilledOperators(t *testing.T) {
-	t.Parallel()
+func pushNoLaunchIsLostOrDoubledByKilledOperators(t *testing.T) {
 	e := kit.New(t)
 	e.NeedEntrypoint()
 	launches, deaths := 40, 6

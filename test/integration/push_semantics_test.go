@@ -28,7 +28,7 @@ func scriptPool(name string) *kit.PoolBuilder {
 
 // What is documented for Jobs holds for Jobs in warm pods. The pool has fewer idle pods than most Jobs need, so that warm
 // and cold ones are mixed.
-func TestJobSemanticsHold(t *testing.T) {
+func pushJobSemanticsHold(t *testing.T) {
 	e := pushEnv(t)
 	h := filledPool(e, scriptPool("sh").Idle(2).Max(8))
 	indexed := func(n int32) func(*batchv1.JobSpec) {
@@ -137,7 +137,7 @@ func TestJobSemanticsHold(t *testing.T) {
 	}
 }
 
-func TestASuspendedJobGivesUpItsPodAndResumes(t *testing.T) {
+func pushASuspendedJobGivesUpItsPodAndResumes(t *testing.T) {
 	e := pushEnv(t)
 	h := filledPool(e, scriptPool("sh").Idle(1))
 	e.Create(kit.Launch("later", h).Shell("sleep 300").Obj())
@@ -167,7 +167,7 @@ func TestASuspendedJobGivesUpItsPodAndResumes(t *testing.T) {
 }
 
 // A container that is started again runs the launch of its pod again.
-func TestARestartedContainerRunsItsLaunchAgain(t *testing.T) {
+func pushARestartedContainerRunsItsLaunchAgain(t *testing.T) {
 	e := pushEnv(t)
 	onFailure := func(s *v1alpha1.HotStandbyJobSpec) {
 		s.JobTemplate.Template.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
@@ -184,7 +184,7 @@ func TestARestartedContainerRunsItsLaunchAgain(t *testing.T) {
 	}
 }
 
-func TestDeletingAJobDoesWithItsPodsAsItSays(t *testing.T) {
+func pushDeletingAJobDoesWithItsPodsAsItSays(t *testing.T) {
 	e := pushEnv(t)
 	h := filledPool(e, scriptPool("sh").Idle(1))
 	for _, policy := range []metav1.DeletionPropagation{
@@ -219,7 +219,7 @@ func TestDeletingAJobDoesWithItsPodsAsItSays(t *testing.T) {
 	}
 }
 
-func TestAFinishedJobGoesAfterItsTTL(t *testing.T) {
+func pushAFinishedJobGoesAfterItsTTL(t *testing.T) {
 	e := pushEnv(t)
 	h := filledPool(e, scriptPool("sh").Idle(1))
 	e.Create(kit.Launch("short", h).Shell("exit 0").Spec(func(s *batchv1.JobSpec) { s.TTLSecondsAfterFinished = new(int32(0)) }).Obj())
@@ -232,7 +232,7 @@ func TestAFinishedJobGoesAfterItsTTL(t *testing.T) {
 }
 
 // What isn't ours stays as it is: Jobs with the label that others manage, or nobody but Kubernetes, and pods.
-func TestWhatIsNotOursIsNotTouched(t *testing.T) {
+func pushWhatIsNotOursIsNotTouched(t *testing.T) {
 	e := pushEnv(t)
 	h := filledPool(e, kit.PushPool("game").Idle(1))
 	others := []*batchv1.Job{

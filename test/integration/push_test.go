@@ -18,10 +18,37 @@ import (
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 )
 
+// TestPush tries launches on the real node, one test after the other beside all others: each needs several pods to be
+// started, which small machines do one after the other anyway.
+func TestPush(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"A job starts in a warm pod and is a real job", pushAJobStartsInAWarmPodAndIsARealJob},
+		{"A job starts cold and says why", pushAJobStartsColdAndSaysWhy},
+		{"No pod idle", pushNoPodIdle},
+		{"Waiting jobs start by priority then age", pushWaitingJobsStartByPriorityThenAge},
+		{"A gang takes all its pods or none", pushAGangTakesAllItsPodsOrNone},
+		{"Job semantics hold", pushJobSemanticsHold},
+		{"A suspended job gives up its pod and resumes", pushASuspendedJobGivesUpItsPodAndResumes},
+		{"A restarted container runs its launch again", pushARestartedContainerRunsItsLaunchAgain},
+		{"Deleting a job does with its pods as it says", pushDeletingAJobDoesWithItsPodsAsItSays},
+		{"A finished job goes after its TTL", pushAFinishedJobGoesAfterItsTTL},
+		{"What is not ours is not touched", pushWhatIsNotOursIsNotTouched},
+		{"Launches by the gateway", pushLaunchesByTheGateway},
+		{"The gateway refuses strangers", pushTheGatewayRefusesStrangers},
+		{"Launches reach pods without the gateway", pushLaunchesReachPodsWithoutTheGateway},
+		{"No launch is lost or doubled by killed operators", pushNoLaunchIsLostOrDoubledByKilledOperators},
+	} {
+		t.Run(tc.name, tc.test)
+	}
+}
+
 // pushEnv is a namespace with an operator that serves launches on the real node.
 func pushEnv(t *testing.T) *kit.Env {
 	t.Helper()
-	t.Parallel()
 	e := kit.New(t)
 	e.NeedEntrypoint()
 	e.PushOperator()
@@ -94,7 +121,7 @@ func startsOf(e *kit.Env, name string) (starts []string) {
 	return starts
 }
 
-func TestAJobStartsInAWarmPodAndIsARealJob(t *testing.T) {
+func pushAJobStartsInAWarmPodAndIsARealJob(t *testing.T) {
 	e := pushEnv(t)
 	w := e.Witness()
 	h := filledPool(e, kit.PushPool("game").Idle(2))
@@ -134,7 +161,7 @@ func names(pods []corev1.Pod) (names []string) {
 	return names
 }
 
-func TestAJobStartsColdAndSaysWhy(t *testing.T) {
+func pushAJobStartsColdAndSaysWhy(t *testing.T) {
 	e := pushEnv(t)
 	h := filledPool(e, kit.PushPool("game").Idle(1))
 	for name, tc := range map[string]struct {
@@ -170,7 +197,7 @@ func eventsAbout(e *kit.Env, g gomega.Gomega, kind, name string) (notes []string
 	return notes
 }
 
-func TestNoPodIdle(t *testing.T) {
+func pushNoPodIdle(t *testing.T) {
 	e := pushEnv(t)
 	for _, tc := range []struct {
 		when v1alpha1.WhenEmpty
@@ -193,7 +220,7 @@ func TestNoPodIdle(t *testing.T) {
 	}
 }
 
-func TestWaitingJobsStartByPriorityThenAge(t *testing.T) {
+func pushWaitingJobsStartByPriorityThenAge(t *testing.T) {
 	e := pushEnv(t)
 	w := e.Witness()
 	h := filledPool(e, kit.PushPool("queue").Idle(0).Max(1).Standby(func(s *v1alpha1.StandbySpec) { s.WhenEmpty = v1alpha1.WhenEmptyWait }))
@@ -220,7 +247,7 @@ func TestWaitingJobsStartByPriorityThenAge(t *testing.T) {
 	}
 }
 
-func TestAGangTakesAllItsPodsOrNone(t *testing.T) {
+func pushAGangTakesAllItsPodsOrNone(t *testing.T) {
 	e := pushEnv(t)
 	h := filledPool(e, kit.PushPool("gang").Idle(2).Max(2))
 	gang := func(name string, pods int32) *batchv1.Job {

@@ -31,7 +31,7 @@ import (
 )
 
 // Patience is how long Await waits: far longer than anything takes, since machines that test are loaded.
-const Patience = 2 * time.Minute
+const Patience = 5 * time.Minute
 
 // Env is a namespace in the lab.
 type Env struct {
