@@ -64,7 +64,7 @@ func (r *Reconciler) create(ctx context.Context, s *snapshot, n int) error {
 	if n == 0 || s.view.Now.Before(a.next) && a.trouble.Reason == condition.ReasonRefused {
 		return nil
 	}
-	if e := r.entrypoint(); e.GatewayURL != "" && e.CA == "" && needsEntrypoint(s.pool) {
+	if !r.certified(s.pool) {
 		return errNoCertificate
 	}
 	n = min(n, mostPerPass)

@@ -30,9 +30,11 @@ func push(h *v1alpha1.HotStandbyJob) bool { return h.Spec.Assignment == v1alpha1
 // installed: it is a matter of a second.
 var errNoCertificate = errors.New("create units: the gateway has no certificate yet")
 
-// needsEntrypoint says whether the entrypoint is put into the pods of a pool.
-func needsEntrypoint(h *v1alpha1.HotStandbyJob) bool {
-	return push(h) || h.Spec.BusyProbe.Mode == v1alpha1.BusyByReport
+// certified says whether what new pods of a pool need of the gateway is there.
+func (r *Reconciler) certified(h *v1alpha1.HotStandbyJob) bool {
+	e := r.entrypoint()
+	connects := push(h) || h.Spec.BusyProbe.Mode == v1alpha1.BusyByReport
+	return !connects || e.GatewayURL == "" || e.CA != ""
 }
 
 // entrypoint is what the pods must be told of the operator.
