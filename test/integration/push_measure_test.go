@@ -84,17 +84,7 @@ func TestMeasureLaunchesOneByOne(t *testing.T) {
 		cold = append(cold, timed(e, w, j))
 		awaitJob(e, name, batchv1.JobComplete)
 	}
-	for _, s := range [][]kit.Stamp{w.Stamps("")} {
-		seen := map[string]int{}
-		for _, stamp := range s {
-			seen[stamp.Words[0]]++
-		}
-		for name, n := range seen {
-			if n != 1 {
-				t.Errorf("the command of Job %s ran %d times", name, n)
-			}
-		}
-	}
+	onceEach(t, w, launches+others)
 	t.Logf("POST of the Job → first instruction, warm: %s", warm)
 	t.Logf("the same, cold, by the cluster's own controller: %s", cold)
 	t.Logf("one Job POST: %s", posts)
