@@ -4,6 +4,7 @@ package unit
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -89,6 +90,13 @@ func phaseOfPod(p *corev1.Pod) corev1.PodPhase {
 		}
 	}
 	return phase
+}
+
+// SaysTheSame tells whether nothing has changed between two states of a pod by which somebody can say that it works, or
+// by which it is told from others: of what the kubelet writes only whether it runs and is ready.
+func SaysTheSame(a, b *corev1.Pod) bool {
+	return a.UID == b.UID && b.DeletionTimestamp.Equal(a.DeletionTimestamp) && Ready(a) == Ready(b) && phaseOfPod(a) == phaseOfPod(b) &&
+		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations)
 }
 
 // shortest is how long a pod must have lived to count as one that did its work. Without it a command that ends at once

@@ -33,7 +33,9 @@ import (
 //  3. the pod is deleted;
 //  4. its Job is deleted, or the shared Job's tail cut off; a plain pod has none.
 //
-// A unit that drops out on the way is as it was, but for its label, which the next pass puts right.
+// A unit that drops out on the way is as it was, but for its label, which the next pass puts right. One whose pods were
+// deleted in part can't be: its Job fails. So a change that says nothing about work, as the kubelet writes them at any
+// time, is no reason to drop out.
 func (r *Reconciler) retire(ctx context.Context, s *snapshot, units []unit.Unit) error {
 	var (
 		errs []error
@@ -139,8 +141,33 @@ func (r *Reconciler) stillIdle(ctx context.Context, s *snapshot, u unit.Unit, po
 	})
 }
 
-// deletePod deletes a fenced pod if nothing has changed since, and says whether it did.
-func (r *Reconciler) deletePod(ctx context.Context, job *batchv1.Job, p *corev1.Pod) (bool, error) {
+// maxLooks is how often a pod is looked at anew that has changed since it was fenced.
+const maxLooks = 5
+
+// deletePod deletes a fenced pod if nothing has changed since that may mean work, and says whether it did.
+func (r *Reconciler) deletePod(ctx context.Context, job *batchv1.Job, fenced *corev1.Pod) (bool, error) {
+	p := fenced
+	for range maxLooks {
+		if ok, err := r.deleteUnchanged(ctx, job, p); ok || err != nil {
+			return ok, err
+		}
+		now := &corev1.Pod{}
+		err := r.Reader.Get(ctx, client.ObjectKeyFromObject(p), now)
+		switch {
+		case apierrors.IsNotFound(err):
+			return !shared(job), nil // of a shared Job it counts as a failure, not as retired
+		case err != nil:
+			return false, fmt.Errorf("read pod %s: %w", p.Name, err)
+		case !unit.SaysTheSame(fenced, now):
+			return false, nil
+		}
+		p = now
+	}
+	return false, nil
+}
+
+// deleteUnchanged deletes a pod if it is exactly as it was seen, and says whether it did.
+func (r *Reconciler) deleteUnchanged(ctx context.Context, job *batchv1.Job, p *corev1.Pod) (bool, error) {
 	if shared(job) {
 		// Without this its index would count as one more failure, and be started again.
 		patch := client.RawPatch(types.StrategicMergePatchType, object.RetiredPatch(p.ResourceVersion, r.Clock.Now()))

@@ -136,6 +136,25 @@ func TestConflictsLeaveTheUnit(t *testing.T) {
 	}
 }
 
+// TestUnitsGoWhole: what the kubelet writes meanwhile is no reason to leave a unit with some of its pods, whose Job fails.
+func TestUnitsGoWhole(t *testing.T) {
+	c := newCluster(t, func(s *v1alpha1.HotStandbyJobSpec) { s.IdleTarget, s.JobTemplate.Parallelism = 1, new(int32(2)) })
+	c.fill()
+	c.respec(func(s *v1alpha1.HotStandbyJobSpec) { s.IdleTarget = 0 })
+	written := map[string]bool{}
+	c.onDelete = deleting(func(o client.Object) error {
+		if !written[o.GetName()] {
+			written[o.GetName()] = true
+			c.change(o.GetName(), func(*corev1.Pod) {}) // a new resource version
+		}
+		return nil
+	})
+	c.pass()
+	if jobs, pods := len(c.jobs()), len(c.pods()); jobs != 0 || pods != 0 || len(written) != 2 {
+		t.Errorf("%d Jobs and %d pods are left, %d pods were written meanwhile", jobs, pods, len(written))
+	}
+}
+
 // TestErrorsStopRetirement: the server has trouble, and shouldn't have more by us.
 func TestErrorsStopRetirement(t *testing.T) {
 	c := newCluster(t, func(s *v1alpha1.HotStandbyJobSpec) { s.IdleTarget = 8 })
