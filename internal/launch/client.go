@@ -44,7 +44,7 @@ func (c core) Pods(namespace string) typedcorev1.PodInterface {
 }
 
 func (c core) Events(namespace string) typedcorev1.EventInterface {
-	return eventSink{c.CoreV1Interface.Events(namespace)}
+	return eventSink{c.CoreV1Interface.Events(namespace), c.launcher}
 }
 
 type batch struct {
@@ -118,13 +118,30 @@ func (j jobs) UpdateStatus(ctx context.Context, job *batchv1.Job, o metav1.Updat
 	return j.launcher.updateStatus(ctx, j.JobInterface, job, o)
 }
 
-// eventSink drops the warnings that a pod couldn't be created where it just isn't its turn: the launcher has Events of its
-// own for that.
-type eventSink struct{ typedcorev1.EventInterface }
+// eventSink drops Events that aren't so: that a pod was created which was claimed, which would also be a write for each
+// launch, and that one couldn't be created where it just isn't its turn. The launcher has Events of its own for that.
+type eventSink struct {
+	typedcorev1.EventInterface
+	launcher *Launcher
+}
 
-func isOurWarning(e *corev1.Event) bool {
-	return e.Reason == controller.FailedCreatePodReason &&
-		(strings.HasSuffix(e.Message, errWaits.Error()) || strings.HasSuffix(e.Message, errRejected.Error()))
+func (s eventSink) drops(e *corev1.Event) bool {
+	switch e.Reason {
+	case controller.FailedCreatePodReason:
+		return strings.HasSuffix(e.Message, errWaits.Error()) || strings.HasSuffix(e.Message, errRejected.Error())
+	case controller.SuccessfulCreatePodReason:
+		return s.launcher.hasClaimed(e.InvolvedObject.UID, e.Message[strings.LastIndexByte(e.Message, ' ')+1:])
+	default:
+		return false
+	}
+}
+
+// hasClaimed tells whether a Job that isn't finished has claimed a pod.
+func (l *Launcher) hasClaimed(job types.UID, pod string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.states[job]
+	return ok && s.claimed.Has(pod)
 }
 
 // CreateWithEventNamespace is what the recorder calls.
@@ -134,7 +151,7 @@ func (s eventSink) CreateWithEventNamespace(e *corev1.Event) (*corev1.Event, err
 
 // CreateWithEventNamespaceWithContext is what the recorder calls in its place where it can.
 func (s eventSink) CreateWithEventNamespaceWithContext(ctx context.Context, e *corev1.Event) (*corev1.Event, error) {
-	if isOurWarning(e) {
+	if s.drops(e) {
 		return e, nil
 	}
 	return s.EventInterface.CreateWithEventNamespaceWithContext(ctx, e)
@@ -147,7 +164,7 @@ func (s eventSink) PatchWithEventNamespace(e *corev1.Event, data []byte) (*corev
 
 // PatchWithEventNamespaceWithContext is what the recorder calls in its place where it can.
 func (s eventSink) PatchWithEventNamespaceWithContext(ctx context.Context, e *corev1.Event, data []byte) (*corev1.Event, error) {
-	if isOurWarning(e) {
+	if s.drops(e) {
 		return e, nil
 	}
 	return s.EventInterface.PatchWithEventNamespaceWithContext(ctx, e, data)

@@ -131,6 +131,9 @@ func (l *Launcher) landed(s *state, pod *corev1.Pod, start string, err error) {
 		return
 	}
 	s.started[pod.UID] = start
+	if start == v1alpha1.StartWarm {
+		s.claimed.Insert(pod.Name)
+	}
 	// The informer puts a pod into its store before it tells of it: from here on observePod will hear of one that isn't.
 	if _, seen, _ := l.pods.Informer().GetStore().GetByKey(keyOf(pod).String()); !seen {
 		s.fresh[pod.UID] = true

@@ -165,6 +165,10 @@ func TestAJobRunsInAWarmPodAndCompletes(t *testing.T) {
 		if len(w.states) != 0 {
 			t.Errorf("a finished Job is remembered: %v", w.states)
 		}
+		time.Sleep(time.Minute)
+		if n := w.writes("events")["create"]; n != 1 {
+			t.Errorf("%d Events were written, want one, that it is complete", n)
+		}
 	})
 }
 

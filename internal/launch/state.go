@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/kubernetes/pkg/controller"
 	"k8s.io/kubernetes/pkg/controller/job/util"
 	"k8s.io/utils/ptr"
@@ -22,6 +23,7 @@ type state struct {
 	uid       types.UID
 
 	started  map[types.UID]string // how its pods started: AnnotationStart's values
+	claimed  sets.Set[string]     // names of those that were claimed
 	fresh    map[types.UID]bool   // those of them that the informer hasn't delivered yet
 	inFlight int                  // claims and creations under way
 	gang     *gang
@@ -44,7 +46,7 @@ func (l *Launcher) stateOf(job *batchv1.Job) *state {
 	if !ok {
 		s = &state{
 			key: keyOf(job), pool: poolOf(job), uid: job.UID,
-			started: map[types.UID]string{}, fresh: map[types.UID]bool{}, told: map[string]bool{},
+			started: map[types.UID]string{}, claimed: sets.New[string](), fresh: map[types.UID]bool{}, told: map[string]bool{},
 		}
 		l.states[job.UID] = s
 	}
