@@ -25,6 +25,7 @@ type Push struct {
 	Enabled           bool
 	GatewayAddress    string
 	GatewayURL        string // what pods are told; see Operator.StandbyURL
+	GatewayAnyAddress bool   // pods may attach from addresses that aren't theirs
 	WebhookAddress    string
 	CertificateSecret string
 	CertificateNames  []string
@@ -46,6 +47,7 @@ func (p *Push) bind(f *flag.FlagSet) {
 	f.BoolVar(&p.Enabled, "push", p.Enabled, "serve launches, which pools with assignment: Push need: false turns off the webhook, the gateway and their certificates, and Jobs with a pool's label are ordinary Jobs")
 	f.StringVar(&p.GatewayAddress, "gateway-address", p.GatewayAddress, "where the gateway listens, to which standby pods hold a connection so that a launch reaches them at once; 0 turns it off, and launches reach pods through a file, seconds later")
 	f.StringVar(&p.GatewayURL, "gateway-url", p.GatewayURL, "https://host:port by which standby pods reach the gateway (default: its Service, when the operator runs in a cluster, and otherwise none)")
+	f.BoolVar(&p.GatewayAnyAddress, "gateway-any-address", p.GatewayAnyAddress, "let standby pods connect from addresses that aren't theirs, which is necessary where a proxy or NAT between them and the operator rewrites addresses; a stolen token of a pod is then good anywhere")
 	f.StringVar(&p.WebhookAddress, "webhook-address", p.WebhookAddress, "where the webhook listens, which hands Jobs to the launcher; 0 turns it off, and then only Jobs that set spec.managedBy themselves are launched")
 	f.StringVar(&p.CertificateSecret, "certificate-secret", p.CertificateSecret, "Secret in the operator's namespace in which it keeps the certificate of webhook and gateway; empty, or outside of a cluster, the certificate is made anew at each start and kept in memory")
 	f.Func("certificate-names", "more DNS names, separated by commas, that webhook and gateway are reached by; IP addresses too if the certificate is kept in memory", func(text string) error {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +31,16 @@ type key [sha256.Size]byte
 
 func keyOf(audience, token string) key { return sha256.Sum256([]byte(audience + "\x00" + token)) }
 
-type callerKey struct{}
+type (
+	callerKey  struct{}
+	addressKey struct{}
+)
+
+// addressOf is where the request comes from; the zero Addr if that isn't known, or doesn't matter.
+func addressOf(ctx context.Context) netip.Addr {
+	from, _ := ctx.Value(addressKey{}).(netip.Addr)
+	return from
+}
 
 // callerOf is who makes the request: both gates have put it there.
 func callerOf(ctx context.Context) *caller {

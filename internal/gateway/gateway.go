@@ -41,6 +41,8 @@ type Deps struct {
 	Clock    clock.WithTicker
 	Log      *slog.Logger
 	Limits   Limits // where 0, the default
+	// AnyAddress lets pods attach from addresses that aren't their own, which is necessary where something rewrites them.
+	AnyAddress bool
 }
 
 // Limits keep one client from starving the others, and all of them from starving the operator. Whoever is over a limit is

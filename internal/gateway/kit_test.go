@@ -92,6 +92,11 @@ func (fixedPools) Template(_ context.Context, pool types.NamespacedName) (corev1
 
 func serve(t *testing.T, limits Limits) *served {
 	t.Helper()
+	return serveWith(t, func(d *Deps) { d.Limits = limits })
+}
+
+func serveWith(t *testing.T, change func(*Deps)) *served {
+	t.Helper()
 	s := &served{client: fake.NewClientset(), clock: clocktesting.NewFakeClock(time.Now()), denied: map[string]bool{}}
 	s.tokens = map[string]token{
 		"a": podToken("a"), "b": podToken("b"),
@@ -110,8 +115,9 @@ func serve(t *testing.T, limits Limits) *served {
 	s.registry = standby.New(standby.Deps{Client: s.client, Clock: clock.RealClock{}, Log: logr.Discard()})
 	s.registry.SetPool(game, standby.PoolSettings{Revision: "r1"})
 	log := slog.New(slog.DiscardHandler)
-	g := New(Deps{Client: s.client, Registry: s.registry, Pools: fixedPools{}, Clock: s.clock, Log: log, Limits: limits})
-	s.start(t, g, log)
+	d := Deps{Client: s.client, Registry: s.registry, Pools: fixedPools{}, Clock: s.clock, Log: log}
+	change(&d)
+	s.start(t, New(d), log)
 	return s
 }
 

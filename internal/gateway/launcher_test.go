@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func TestALaunchTellsAllThatBecomesOfItsJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := standby.PodID{Namespace: "games", Name: "a", UID: "uid-a"}
-	if err := s.registry.Report(id, standby.Activity{LaunchID: payload.ID, Started: time.Unix(5, 0)}); err != nil {
+	if err := s.registry.Report(id, netip.Addr{}, standby.Activity{LaunchID: payload.ID, Started: time.Unix(5, 0)}); err != nil {
 		t.Fatal(err)
 	}
 	if e := told(t, stream); e.GetStarted().GetPod() != "a" || e.GetTime().GetSeconds() != 5 {

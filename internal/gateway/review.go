@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -46,11 +47,13 @@ type reviewer struct {
 	known    *cache.LRUExpireCache // key → *caller
 	unknown  *cache.LRUExpireCache // key → error
 	verdicts *cache.LRUExpireCache // question → bool
+
+	anyAddress bool
 }
 
 func newReviewer(d *Deps) *reviewer {
 	return &reviewer{
-		client: d.Client, clock: d.Clock, log: d.Log,
+		client: d.Client, clock: d.Clock, log: d.Log, anyAddress: d.AnyAddress,
 		turns:    semaphore.NewWeighted(int64(d.Limits.Reviews)),
 		known:    cache.NewLRUExpireCacheWithClock(answers, d.Clock),
 		unknown:  cache.NewLRUExpireCacheWithClock(refusals, d.Clock),
@@ -59,7 +62,7 @@ func newReviewer(d *Deps) *reviewer {
 }
 
 // pods lets those in who have the token of a pod, made for us.
-func (r *reviewer) pods(ctx context.Context, _ connect.Spec, _ connect.Peer, h http.Header) (context.Context, error) {
+func (r *reviewer) pods(ctx context.Context, _ connect.Spec, peer connect.Peer, h http.Header) (context.Context, error) {
 	token, ok := bearer(h)
 	if !ok {
 		return ctx, errNoToken()
@@ -70,6 +73,9 @@ func (r *reviewer) pods(ctx context.Context, _ connect.Spec, _ connect.Peer, h h
 	}
 	if c.pod == nil {
 		return ctx, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("the token of %s isn't bound to a pod", c.user.Username))
+	}
+	if from, err := netip.ParseAddrPort(peer.Addr); err == nil && !r.anyAddress {
+		ctx = context.WithValue(ctx, addressKey{}, from.Addr().Unmap())
 	}
 	return context.WithValue(ctx, callerKey{}, c), nil
 }

@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -30,9 +31,9 @@ func (s *standbyService) Attach(ctx context.Context, r *standbyv1.AttachRequest,
 		return err
 	}
 	defer leave()
-	attached, err := s.registry.Attach(pod, activityOf(r.GetActivity()))
+	attached, err := s.registry.Attach(pod, addressOf(ctx), activityOf(r.GetActivity()))
 	if err != nil {
-		return connect.NewError(connect.CodeFailedPrecondition, err)
+		return refused(err)
 	}
 	defer attached.Close()
 	s.log.Debug("attached", "namespace", pod.Namespace, "pod", pod.Name)
@@ -56,16 +57,31 @@ func (s *standbyService) Attach(ctx context.Context, r *standbyv1.AttachRequest,
 
 // replaced is the error for a stream that the registry has ended.
 func replaced(why error) error {
-	if errors.Is(why, standby.ErrForgotten) {
+	switch {
+	case errors.Is(why, standby.ErrForgotten):
 		return connect.NewError(connect.CodeNotFound, why)
+	case errors.Is(why, standby.ErrElsewhere):
+		return refused(why)
+	default:
+		return connect.NewError(connect.CodeAborted, why)
 	}
-	return connect.NewError(connect.CodeAborted, why)
+}
+
+// refused is the error for a pod that isn't the one whose token it has.
+func refused(why error) error {
+	if errors.Is(why, standby.ErrElsewhere) {
+		return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%w; see the operator's flag --gateway-any-address", why))
+	}
+	if errors.Is(why, standby.ErrDetached) {
+		return connect.NewError(connect.CodeUnavailable, why) // it may try again
+	}
+	return connect.NewError(connect.CodeFailedPrecondition, why)
 }
 
 // Report takes note of what a pod says.
 func (s *standbyService) Report(ctx context.Context, r *standbyv1.ReportRequest) (*standbyv1.ReportResponse, error) {
-	if err := s.registry.Report(*callerOf(ctx).pod, activityOf(r.GetActivity())); err != nil {
-		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
+	if err := s.registry.Report(*callerOf(ctx).pod, addressOf(ctx), activityOf(r.GetActivity())); err != nil {
+		return nil, refused(err)
 	}
 	return &standbyv1.ReportResponse{}, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -126,6 +127,35 @@ func TestAnAttachedPodIsSentItsLaunchAndSaysThatItHasStarted(t *testing.T) {
 		t.Errorf("started: %v", p.Started)
 	}
 	_ = stream.Close()
+}
+
+func TestATokenIsGoodAtItsPodsAddressOnly(t *testing.T) {
+	for name, tc := range map[string]struct {
+		ip         string
+		anyAddress bool
+		want       connect.Code
+	}{
+		"its own":                      {ip: "127.0.0.1"},
+		"another":                      {ip: "10.0.0.1", want: connect.CodePermissionDenied},
+		"another, and any is accepted": {ip: "10.0.0.1", anyAddress: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serveWith(t, func(d *Deps) { d.AnyAddress = tc.anyAddress })
+			p := s.idle(t, "a")
+			p.Status.PodIPs = []corev1.PodIP{{IP: tc.ip}}
+			s.registry.Observe(p)
+			stream, err := s.attach(t.Context(), "a")
+			if err == nil {
+				defer func() { _ = stream.Close() }()
+			}
+			_, reported := s.pod("a").Report(t.Context(), &standbyv1.ReportRequest{})
+			for _, err := range []error{err, reported} {
+				if tc.want == 0 && err != nil || tc.want != 0 && connect.CodeOf(err) != tc.want {
+					t.Errorf("error %v", err)
+				}
+			}
+		})
+	}
 }
 
 func TestANewerStreamOfAPodEndsTheOlderOne(t *testing.T) {

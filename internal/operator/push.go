@@ -68,7 +68,8 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator) (controller.
 	}
 	handler := gateway.New(gateway.Deps{
 		Client: api, Registry: registry, Pools: known, Watcher: watcher, Before: launcher.Before, Clock: clock.RealClock{},
-		Log: slog.New(logr.ToSlogHandler(mgr.GetLogger().WithName("gateway"))),
+		Log:        slog.New(logr.ToSlogHandler(mgr.GetLogger().WithName("gateway"))),
+		AnyAddress: c.Push.GatewayAnyAddress,
 	})
 	runs := newRunner(mgr, launcher, registry)
 	if heard, err = feed(ctx, mgr, registry, launcher); err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -166,7 +167,7 @@ func received(s *Stream) string {
 
 func attach(t testing.TB, c *cluster, id PodID, a Activity) *Stream {
 	t.Helper()
-	s, err := c.Attach(id, a)
+	s, err := c.Attach(id, netip.Addr{}, a)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -109,7 +110,7 @@ func (m *model) Cordon(t *rapid.T) { m.SetCordoned("n1", rapid.Bool().Draw(t, "c
 
 func (m *model) Attach(t *rapid.T) {
 	id := idOf(m.history[m.someName(t)][0])
-	s, err := m.Registry.Attach(id, Activity{LaunchID: m.delivered[id.UID]})
+	s, err := m.Registry.Attach(id, netip.Addr{}, Activity{LaunchID: m.delivered[id.UID]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +193,7 @@ func (m *model) Check(t *rapid.T) {
 				t.Fatalf("%s was told that it has started, and got a launch", uid)
 			}
 			m.delivered[uid] = launchID(text)
-			if err := m.Report(s.entry.id, Activity{LaunchID: launchID(text)}); err != nil {
+			if err := m.Report(s.entry.id, netip.Addr{}, Activity{LaunchID: launchID(text)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,6 +4,7 @@ package standby
 
 import (
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -47,6 +48,7 @@ type entry struct {
 	pool     *pool // nil before the pod was observed
 	node     *node // nil before it was bound
 	ip       string
+	ips      []netip.Addr // all of them; none before it has any
 	revision string
 	owner    metav1.OwnerReference // its controller
 
@@ -120,7 +122,7 @@ func (r *Registry) Observe(p *corev1.Pod) {
 	defer r.unlock()
 	e := r.entryOf(idOf(p))
 	r.join(e, p)
-	e.ip, e.version = p.Status.PodIP, p.ResourceVersion
+	e.ip, e.ips, e.version = p.Status.PodIP, addressesOf(p), p.ResourceVersion
 	e.revision, e.finalizers = p.Labels[v1alpha1.LabelRevision], p.Finalizers
 	e.warm = isWarm(p)
 	launched := p.Labels[v1alpha1.LabelLaunch] != ""
@@ -156,6 +158,16 @@ func (r *Registry) join(e *entry, p *corev1.Pod) {
 		e.node = r.nodeOf(p.Spec.NodeName)
 		e.node.pods[e.id.UID] = e
 	}
+}
+
+// addressesOf are a pod's addresses.
+func addressesOf(p *corev1.Pod) (ips []netip.Addr) {
+	for _, ip := range p.Status.PodIPs {
+		if a, err := netip.ParseAddr(ip.IP); err == nil {
+			ips = append(ips, a.Unmap())
+		}
+	}
+	return ips
 }
 
 // isWarm says whether a pod waits for work, as far as it tells itself.
@@ -232,6 +244,9 @@ func (e *entry) pod() Pod {
 // settle does what follows from a change of a pod: it is listed or not, and gets its launch if it still needs it; r.mu
 // is held.
 func (r *Registry) settle(e *entry) {
+	if e.stream != nil && !e.mayBeAt(e.stream.from) {
+		r.end(e, ErrElsewhere) // it attached before its addresses were known
+	}
 	if r.claimable(e) {
 		r.list(e)
 	} else {

@@ -5,6 +5,8 @@ package standby
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +20,7 @@ import (
 type Stream struct {
 	registry *Registry
 	entry    *entry
+	from     netip.Addr
 	payloads chan string
 	ctx      context.Context // done when the stream has ended
 	cancel   context.CancelFunc
@@ -36,16 +39,20 @@ type launch struct {
 	starting
 }
 
-// Attach opens a stream to a pod, and ends the one before. It must be closed.
-func (r *Registry) Attach(id PodID, a Activity) (*Stream, error) {
+// Attach opens a stream to a pod, and ends the one before. It must be closed. ErrElsewhere is returned, and later ends the
+// stream, if the pod turns out not to have the address that its connection comes from; the zero Addr is any.
+func (r *Registry) Attach(id PodID, from netip.Addr, a Activity) (*Stream, error) {
 	r.mu.Lock()
 	defer r.unlock()
 	e := r.entryOf(id)
 	if e.id != id {
 		return nil, fmt.Errorf("pod %s/%s has the UID of %s/%s", id.Namespace, id.Name, e.id.Namespace, e.id.Name)
 	}
+	if !e.mayBeAt(from) {
+		return nil, elsewhere(id, from)
+	}
 	r.end(e, ErrReplaced)
-	s := &Stream{registry: r, entry: e, payloads: make(chan string, 1)}
+	s := &Stream{registry: r, entry: e, from: from, payloads: make(chan string, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	e.stream = s
 	if a.LaunchID == "" { // nothing was started in this container; in one before it something may have been
@@ -56,10 +63,19 @@ func (r *Registry) Attach(id PodID, a Activity) (*Stream, error) {
 	return s, nil
 }
 
+// mayBeAt says whether a pod may have an address, as far as is known; r.mu is held.
+func (e *entry) mayBeAt(from netip.Addr) bool {
+	return !from.IsValid() || len(e.ips) == 0 || slices.Contains(e.ips, from)
+}
+
+func elsewhere(id PodID, from netip.Addr) error {
+	return fmt.Errorf("pod %s/%s isn't at %s: %w", id.Namespace, id.Name, from, ErrElsewhere)
+}
+
 // Payloads gets the launch, at most once; it is closed when the stream ends.
 func (s *Stream) Payloads() <-chan string { return s.payloads }
 
-// Err says why the stream has ended: ErrReplaced, ErrForgotten, or nil if it was closed, or hasn't ended.
+// Err says why the stream has ended: ErrReplaced, ErrForgotten, ErrElsewhere, or nil if it was closed, or hasn't ended.
 func (s *Stream) Err() error {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
@@ -95,16 +111,23 @@ func (r *Registry) end(e *entry, why error) {
 	r.setWork(e, WorkUnknown) // what it would say now isn't known
 }
 
-// Report takes note of what a pod says that it is doing.
-func (r *Registry) Report(id PodID, a Activity) error {
+// Report takes note of what a pod says that it is doing, from an address as with Attach. ErrDetached says that the pod must
+// attach first: its workload counts only while a stream is open, and an Attach that is under way may not have it yet.
+func (r *Registry) Report(id PodID, from netip.Addr, a Activity) error {
 	r.mu.Lock()
 	defer r.unlock()
 	e, ok := r.pods[id.UID]
 	if !ok {
-		return nil // it will say so again when it attaches
+		return ErrDetached
 	}
 	if e.id != id {
 		return fmt.Errorf("pod %s/%s has the UID of %s/%s", id.Namespace, id.Name, e.id.Namespace, e.id.Name)
+	}
+	if !e.mayBeAt(from) {
+		return elsewhere(id, from)
+	}
+	if a.Work != WorkUnknown && e.stream == nil {
+		return ErrDetached
 	}
 	r.note(e, a)
 	r.settle(e)

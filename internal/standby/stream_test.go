@@ -4,6 +4,7 @@ package standby
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,7 +76,7 @@ func TestARestartedContainerIsGivenItsLaunchAgain(t *testing.T) {
 		c, id, p := claimed(t)
 		s := attach(t, c, id, Activity{})
 		text := received(s)
-		if err := c.Report(id, Activity{LaunchID: launchID(text)}); err != nil {
+		if err := c.Report(id, netip.Addr{}, Activity{LaunchID: launchID(text)}); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
@@ -157,7 +158,7 @@ func TestAPodThatDoesNotStartIsStuck(t *testing.T) {
 		"the time isn't up":               {func(*cluster, PodID, string) { time.Sleep(9 * time.Second) }, 0},
 		"it has started": {func(c *cluster, id PodID, launch string) {
 			time.Sleep(9 * time.Second)
-			_ = c.Report(id, Activity{LaunchID: launch})
+			_ = c.Report(id, netip.Addr{}, Activity{LaunchID: launch})
 			time.Sleep(time.Hour)
 		}, 0},
 		"it has no stream": {func(c *cluster, id PodID, _ string) {
@@ -168,7 +169,7 @@ func TestAPodThatDoesNotStartIsStuck(t *testing.T) {
 			time.Sleep(6 * time.Second)
 			c.pods[id.UID].stream.Close()
 			time.Sleep(time.Hour)
-			s, _ := c.Attach(id, Activity{})
+			s, _ := c.Attach(id, netip.Addr{}, Activity{})
 			defer s.Close()
 			time.Sleep(3 * time.Second)
 		}, 0},
@@ -176,7 +177,7 @@ func TestAPodThatDoesNotStartIsStuck(t *testing.T) {
 			time.Sleep(6 * time.Second)
 			c.pods[id.UID].stream.Close()
 			time.Sleep(time.Hour)
-			s, _ := c.Attach(id, Activity{})
+			s, _ := c.Attach(id, netip.Addr{}, Activity{})
 			defer s.Close()
 			time.Sleep(5 * time.Second)
 		}, 1},
@@ -222,10 +223,10 @@ func TestWorkIsWhatAttachedPodsSay(t *testing.T) {
 		told int
 	}{
 		{"it is idle when it attaches", func() {}, map[types.UID]Work{a.UID: WorkIdle}, 1},
-		{"it turns busy", func() { _ = c.Report(a, Activity{Work: WorkBusy}) }, map[types.UID]Work{a.UID: WorkBusy}, 2},
-		{"it says so again", func() { _ = c.Report(a, Activity{Work: WorkBusy}) }, map[types.UID]Work{a.UID: WorkBusy}, 2},
+		{"it turns busy", func() { _ = c.Report(a, netip.Addr{}, Activity{Work: WorkBusy}) }, map[types.UID]Work{a.UID: WorkBusy}, 2},
+		{"it says so again", func() { _ = c.Report(a, netip.Addr{}, Activity{Work: WorkBusy}) }, map[types.UID]Work{a.UID: WorkBusy}, 2},
 		{"its stream breaks", s.Close, map[types.UID]Work{}, 3},
-		{"it says something without a stream", func() { _ = c.Report(a, Activity{Work: WorkIdle}) }, map[types.UID]Work{}, 3},
+		{"it says something without a stream", func() { _ = c.Report(a, netip.Addr{}, Activity{Work: WorkIdle}) }, map[types.UID]Work{}, 3},
 	}
 	for _, step := range steps {
 		step.do()
@@ -238,14 +239,77 @@ func TestWorkIsWhatAttachedPodsSay(t *testing.T) {
 	}
 }
 
+// Else what a workload says while its pod is attaching would be lost: the pod takes it for heard.
+func TestAReportBeforeItsStreamIsRefused(t *testing.T) {
+	c := newCluster()
+	p := idlePod("a")
+	if err := c.Report(idOf(p), netip.Addr{}, Activity{Work: WorkIdle}); !errors.Is(err, ErrDetached) {
+		t.Errorf("of a pod that isn't known: %v", err)
+	}
+	id := c.add(t, p)
+	if err := c.Report(id, netip.Addr{}, Activity{Work: WorkIdle}); !errors.Is(err, ErrDetached) {
+		t.Errorf("of a pod without a stream: %v", err)
+	}
+	attach(t, c, id, Activity{})
+	if err := c.Report(id, netip.Addr{}, Activity{Work: WorkIdle}); err != nil || c.Works(game)[id.UID] != WorkIdle {
+		t.Errorf("of a pod with a stream: %v, %v", err, c.Works(game))
+	}
+}
+
 func TestAPodIsNotTakenForAnotherOfItsUID(t *testing.T) {
 	c := newCluster()
 	id := c.add(t, idlePod("a"))
 	id.Name = "b"
-	if _, err := c.Attach(id, Activity{}); err == nil {
+	if _, err := c.Attach(id, netip.Addr{}, Activity{}); err == nil {
 		t.Error("it has attached")
 	}
-	if err := c.Report(id, Activity{}); err == nil {
+	if err := c.Report(id, netip.Addr{}, Activity{}); err == nil {
 		t.Error("it has reported")
 	}
+}
+
+// Whoever has stolen a pod's token is elsewhere, and can neither take its place nor speak for it.
+func TestAPodIsAtItsAddress(t *testing.T) {
+	home, foreign := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	at := func(p *corev1.Pod) *corev1.Pod {
+		p.Status.PodIPs = []corev1.PodIP{{IP: "fd00::1"}, {IP: home.String()}}
+		return p
+	}
+	t.Run("known when it attaches", func(t *testing.T) {
+		c := newCluster()
+		id := c.add(t, at(idlePod("a")))
+		own, err := c.Attach(id, home, Activity{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer own.Close()
+		if _, err := c.Attach(id, foreign, Activity{}); !errors.Is(err, ErrElsewhere) {
+			t.Errorf("attached from elsewhere: %v", err)
+		}
+		if err := c.Report(id, foreign, Activity{Work: WorkBusy}); !errors.Is(err, ErrElsewhere) || len(c.Works(game)) > 0 {
+			t.Errorf("reported from elsewhere: %v, %v", err, c.Works(game))
+		}
+		if _, err := c.Claim(t.Context(), claimOf("job")); err != nil {
+			t.Fatal(err)
+		}
+		if received(own) == "" {
+			t.Error("the pod's own stream got no launch")
+		}
+	})
+	t.Run("known later", func(t *testing.T) {
+		c := newCluster()
+		p := idlePod("a")
+		strange, err := c.Attach(idOf(p), foreign, Activity{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer strange.Close()
+		c.add(t, at(p))
+		if _, err := c.Claim(t.Context(), claimOf("job")); err != nil {
+			t.Fatal(err)
+		}
+		if received(strange) != "" || !errors.Is(strange.Err(), ErrElsewhere) {
+			t.Errorf("a stream from elsewhere got the launch, or goes on: %v", strange.Err())
+		}
+	})
 }

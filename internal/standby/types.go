@@ -16,10 +16,14 @@ import (
 // ErrNoneIdle says that no pod of the pool is idle and free to be claimed.
 var ErrNoneIdle = errors.New("no pod of the pool is idle")
 
+// ErrDetached says that a pod has no stream, which what it reports needs.
+var ErrDetached = errors.New("the pod isn't attached")
+
 // Why a stream has ended.
 var (
 	ErrReplaced  = errors.New("the pod has attached anew")
 	ErrForgotten = errors.New("the pod is gone")
+	ErrElsewhere = errors.New("the connection doesn't come from an address of the pod")
 )
 
 // PodID says which pod it is.
