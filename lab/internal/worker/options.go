@@ -22,6 +22,7 @@ const (
 	ByAnnotation = "annotation"
 	ByHTTP       = "http"
 	ByRedis      = "redis"
+	ByReport     = "report"
 )
 
 // Options say what the worker does.
@@ -44,6 +45,8 @@ type Options struct {
 	File string
 	// Annotation is the key of the pod's annotation, in mode ByAnnotation.
 	Annotation string
+	// Socket is the entrypoint's, in mode ByReport.
+	Socket string
 	// Heartbeat is how often it repeats what it said, in mode ByRedis.
 	Heartbeat time.Duration
 	Redis     RedisOptions
@@ -72,10 +75,11 @@ func Parse(args []string, env Environment) (Options, error) {
 	flags.DurationVar(&o.BusyFor, "busy-for", 0, "how long it works before it ends; 0: until POST /idle or POST /exit?code=N")
 	flags.BoolVar(&o.Jitter, "jitter", false, "make each of these times between half and one and a half of what it says")
 	flags.IntVar(&o.Exit, "exit", 0, "the exit code after its work")
-	flags.StringVar(&o.BusyBy, "busy-by", ByNone, "how it tells that it is busy: none, file, annotation, http or redis")
+	flags.StringVar(&o.BusyBy, "busy-by", ByNone, "how it tells that it is busy: none, file, annotation, http, redis or report")
 	flags.StringVar(&o.Listen, "listen", ":8080", "address of GET /busy, /ready, /state and POST /busy, /idle, /exit?code=N; empty for none")
 	flags.StringVar(&o.File, "file", "/tmp/busy_state", "the file that is there while it is busy, with -busy-by file")
 	flags.StringVar(&o.Annotation, "annotation", "paia.tech/busy", "the annotation that is true while it is busy, with -busy-by annotation")
+	flags.StringVar(&o.Socket, "socket", "/.hsj/run/report.sock", "the entrypoint's socket, with -busy-by report")
 	flags.DurationVar(&o.Heartbeat, "heartbeat", 10*time.Second, "how often its Redis entry is renewed")
 	flags.StringVar(&o.Redis.Address, "redis-address", net.JoinHostPort(cmp.Or(env("REDIS_HOST"), "localhost"), cmp.Or(env("REDIS_PORT"), "6379")), "Redis server (environment: REDIS_HOST, REDIS_PORT, REDIS_PASSWORD)")
 	flags.StringVar(&o.Redis.Key, "redis-key", cmp.Or(env("REDIS_KEY_PREFIX"), "mlgame-daemon-pod"), "key of the Redis hash (environment: REDIS_KEY_PREFIX)")
@@ -106,7 +110,7 @@ func (o Options) validate() error {
 
 func (o Options) validateBusyBy() error {
 	switch o.BusyBy {
-	case ByNone, ByFile:
+	case ByNone, ByFile, ByReport:
 	case ByAnnotation, ByRedis:
 		if o.Pod.Name == "" || o.Pod.Namespace == "" {
 			return errors.New("set POD_NAME and POD_NAMESPACE from the downward API")
@@ -116,7 +120,7 @@ func (o Options) validateBusyBy() error {
 			return errors.New("-busy-by http needs -listen")
 		}
 	default:
-		return fmt.Errorf("-busy-by %q: choose none, file, annotation, http or redis", o.BusyBy)
+		return fmt.Errorf("-busy-by %q: choose none, file, annotation, http, redis or report", o.BusyBy)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 
 	"github.com/redis/go-redis/v9"
@@ -23,6 +25,8 @@ func NewReporter(o Options, c clock.PassiveClock, env Environment) (Reporter, er
 		return newAnnotationReporter(o, env, serviceAccountDir)
 	case ByRedis:
 		return newRedisReporter(o, c), nil
+	case ByReport:
+		return newSocketReporter(o.Socket), nil
 	default:
 		return silent{}, nil // The HTTP server answers from the state itself.
 	}
@@ -92,5 +96,40 @@ func (r redisReporter) Withdraw(ctx context.Context) error {
 	if err := errors.Join(err, r.client.Close()); err != nil {
 		return fmt.Errorf("remove Redis entry: %w", err)
 	}
+	return nil
+}
+
+// socketReporter tells the entrypoint that it was started by.
+type socketReporter struct{ client *http.Client }
+
+func newSocketReporter(socket string) socketReporter {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return socketReporter{&http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+func (s socketReporter) Report(ctx context.Context, state State) error {
+	if state == Starting {
+		return nil // Nothing was said yet.
+	}
+	path := "/" + string(state)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost"+path, nil)
+	if err != nil {
+		return fmt.Errorf("report %s: %w", path, err)
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("report %s: %w", path, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusNoContent && response.StatusCode != http.StatusAccepted {
+		return fmt.Errorf("report %s: %s", path, response.Status)
+	}
+	return nil
+}
+
+func (s socketReporter) Withdraw(context.Context) error {
+	s.client.CloseIdleConnections()
 	return nil
 }

@@ -92,6 +92,38 @@ func TestAnnotationOfOwnPod(t *testing.T) {
 	}
 }
 
+func TestSocketIsTold(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "report.sock")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls []string
+	status := http.StatusNoContent
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls = append(calls, r.Method+" "+r.URL.Path)
+		w.WriteHeader(status)
+	})}}
+	server.Start()
+	defer server.Close()
+	s := newSocketReporter(socket)
+	for _, state := range []State{Starting, Idle, Busy, Idle} {
+		if err := s.Report(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"POST /idle", "POST /busy", "POST /idle"}, calls); diff != "" {
+		t.Errorf("the socket was told (-want +got):\n%s", diff)
+	}
+	status = http.StatusNotFound
+	if err := s.Report(t.Context(), Busy); err == nil {
+		t.Error("a report that was refused passed for one that arrived")
+	}
+	if err := s.Withdraw(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRedisEntry(t *testing.T) {
 	address := startRedis(t)
 	client := redis.NewClient(&redis.Options{Addr: address})
