@@ -3,10 +3,24 @@
 package integration
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/onsi/gomega"
@@ -14,12 +28,17 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/keyutil"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	hsj "github.com/paia-tech/hotstandbyjob/client"
 	"github.com/paia-tech/hotstandbyjob/client/launcherv1"
 	"github.com/paia-tech/hotstandbyjob/internal/config"
+	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1"
+	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1/standbyv1connect"
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 )
 
@@ -116,6 +135,160 @@ func pushTheGatewayRefusesStrangers(t *testing.T) {
 		if j.Namespace == e.Namespace {
 			t.Errorf("Job %s was made all the same", j.Name)
 		}
+	}
+}
+
+// A pod can attach as itself alone: the API server vouches for its token, and its address must be its own.
+func pushAPodAttachesOnlyAsItself(t *testing.T) {
+	e, url, ca := gatewayEnv(t)
+	pods := e.Pods("game")
+	bound := func(p *corev1.Pod, audience string) authenticationv1.TokenRequestSpec {
+		return authenticationv1.TokenRequestSpec{
+			Audiences:      []string{audience},
+			BoundObjectRef: &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: p.Name, UID: p.UID},
+		}
+	}
+	token := func(request authenticationv1.TokenRequestSpec) string {
+		t.Helper()
+		r := &authenticationv1.TokenRequest{Spec: request}
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default", Namespace: e.Namespace}}
+		if err := e.Client.SubResource("token").Create(t.Context(), account, r); err != nil {
+			t.Fatalf("make a token: %v", err)
+		}
+		return r.Status.Token
+	}
+	gone := pods[1].DeepCopy()
+	ofGone := token(bound(gone, v1alpha1.TokenAudience))
+	if err := e.Client.Delete(t.Context(), gone, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	e.Await("the pod is gone", func(g gomega.Gomega) {
+		g.Expect(apierrors.IsNotFound(e.Client.Get(t.Context(), client.ObjectKeyFromObject(gone), &corev1.Pod{}))).To(gomega.BeTrue())
+	})
+	own := token(bound(&pods[0], v1alpha1.TokenAudience))
+	strange, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(ca)
+	doer := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: trusted}}}
+	defer doer.CloseIdleConnections()
+	for name, tc := range map[string]struct {
+		token string
+		want  connect.Code
+	}{
+		"stolen from another pod":     {own, connect.CodePermissionDenied},
+		"for the API server":          {token(bound(&pods[0], "https://kubernetes.default.svc.cluster.local")), connect.CodeUnauthenticated},
+		"of a pod that is gone":       {ofGone, connect.CodeUnauthenticated},
+		"expired":                     {resigned(t, own, -time.Minute, serverKey(e)), connect.CodeUnauthenticated},
+		"made the same, not expired":  {resigned(t, own, time.Hour, serverKey(e)), connect.CodePermissionDenied}, // so it was the time alone
+		"of an account, not of a pod": {token(authenticationv1.TokenRequestSpec{Audiences: []string{v1alpha1.TokenAudience}}), connect.CodePermissionDenied},
+		"signed by somebody else":     {resigned(t, own, time.Hour, strange), connect.CodeUnauthenticated},
+	} {
+		c := standbyv1connect.NewStandbyClient(doer, url)
+		ctx, cancel := context.WithCancel(t.Context())
+		ctx, call := connect.NewClientContext(ctx)
+		call.RequestHeader().Set("Authorization", "Bearer "+tc.token)
+		stream, err := c.Attach(ctx, &standbyv1.AttachRequest{})
+		if err == nil {
+			if stream.Receive() {
+				t.Errorf("%s: attached", name)
+			}
+			err = stream.Err()
+			_ = stream.Close()
+		}
+		cancel()
+		if connect.CodeOf(err) != tc.want {
+			t.Errorf("a token %s: %v, want %v", name, err, tc.want)
+		}
+	}
+	e.AwaitStatus("game", 2, 0)
+}
+
+// resigned is a token as another would be that ends so long from now, signed with a key.
+func resigned(t *testing.T, token string, ends time.Duration, key *ecdsa.PrivateKey) string {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := map[string]any{}
+	if err := json.Unmarshal(text, &claims); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(-time.Hour)
+	claims["iat"], claims["nbf"], claims["exp"] = at.Unix(), at.Unix(), time.Now().Add(ends).Unix()
+	if text, err = json.Marshal(claims); err != nil {
+		t.Fatal(err)
+	}
+	signed := parts[0] + "." + base64.RawURLEncoding.EncodeToString(text)
+	sum := sha256.Sum256([]byte(signed))
+	a, b, err := ecdsa.Sign(rand.Reader, key, sum[:]) // ES256, as the header says
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := slices.Concat(a.FillBytes(make([]byte, 32)), b.FillBytes(make([]byte, 32)))
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// serverKey is what the lab's API server signs tokens with.
+func serverKey(e *kit.Env) *ecdsa.PrivateKey {
+	e.T.Helper()
+	key, err := keyutil.PrivateKeyFromFile(filepath.Join(filepath.Dir(e.Lab.Kubeconfig()), "pki", "service-account.key"))
+	if err != nil {
+		e.T.Fatal(err)
+	}
+	return key.(*ecdsa.PrivateKey)
+}
+
+// The gateway can't be reached from the pods for a while, and then again: launches go on by the file. With HSJ_MEASURE
+// set it is away for a minute.
+func pushLaunchesGoOnWhileTheGatewayIsAway(t *testing.T) {
+	e := kit.New(t)
+	e.NeedEntrypoint()
+	away := 12 * time.Second
+	if os.Getenv(measureVariable) != "" {
+		away = time.Minute
+	}
+	address := e.FreeAddress()
+	proxy, at := e.Before(address)
+	e.PushOperator(func(c *config.Operator) {
+		c.Push.GatewayAddress, c.Push.GatewayURL = address, "https://"+at
+		c.Push.GatewayAnyAddress = true // what comes through the proxy has the proxy's address
+	})
+	w := e.Witness()
+	h := filledPool(e, kit.PushPool("game").Idle(4).Max(10))
+	launches := 0
+	every := time.NewTicker(time.Second)
+	defer every.Stop()
+	launchFor := func(d time.Duration) {
+		for end := time.Now().Add(d); time.Now().Before(end); launches++ {
+			name := fmt.Sprintf("launch-%03d", launches)
+			e.Create(kit.Launch(name, h).Args("-to", w.Address, name).Obj())
+			<-every.C
+		}
+	}
+	launchFor(away / 6)
+	proxy.Refuse()
+	first := launches
+	launchFor(away)
+	last := launches
+	proxy.Accept()
+	launchFor(away / 6)
+	meanwhile := 0
+	for i := range launches {
+		name := fmt.Sprintf("launch-%03d", i)
+		awaitJob(e, name, batchv1.JobComplete)
+		if i >= first && i < last && slices.Equal(startsOf(e, name), []string{v1alpha1.StartWarm}) {
+			meanwhile++
+		}
+	}
+	onceEach(t, w, launches)
+	t.Logf("%d launches, %d of them while the gateway was away, %d of those warm", launches, last-first, meanwhile)
+	if meanwhile == 0 {
+		t.Error("no launch was warm while the gateway was away")
 	}
 }
 

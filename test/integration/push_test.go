@@ -39,7 +39,13 @@ func TestPush(t *testing.T) {
 		{"What is not ours is not touched", pushWhatIsNotOursIsNotTouched},
 		{"Launches by the gateway", pushLaunchesByTheGateway},
 		{"The gateway refuses strangers", pushTheGatewayRefusesStrangers},
+		{"A pod attaches only as itself", pushAPodAttachesOnlyAsItself},
 		{"Launches reach pods without the gateway", pushLaunchesReachPodsWithoutTheGateway},
+		{"Launches go on while the gateway is away", pushLaunchesGoOnWhileTheGatewayIsAway},
+		{"Pods of many kinds take launches", pushPodsOfManyKindsTakeLaunches},
+		{"A workload reports that it is busy", pushAWorkloadReportsThatItIsBusy},
+		{"A pod that does not start is replaced", pushAPodThatDoesNotStartIsReplaced},
+		{"Jobs made by others start warm or as ordinary ones", pushJobsMadeByOthersStartWarmOrAsOrdinaryOnes},
 		{"No launch is lost or doubled by killed operators", pushNoLaunchIsLostOrDoubledByKilledOperators},
 	} {
 		t.Run(tc.name, tc.test)
@@ -92,8 +98,16 @@ func awaitJob(e *kit.Env, name string, condition batchv1.JobConditionType) *batc
 
 // jobCondition is a condition of a Job that is True.
 func jobCondition(j *batchv1.Job, t batchv1.JobConditionType) *batchv1.JobCondition {
+	if c := conditionOfJob(j, t); c != nil && c.Status == corev1.ConditionTrue {
+		return c
+	}
+	return nil
+}
+
+// conditionOfJob is a condition of a Job, whatever it says; nil if it has none.
+func conditionOfJob(j *batchv1.Job, t batchv1.JobConditionType) *batchv1.JobCondition {
 	for i, c := range j.Status.Conditions {
-		if c.Type == t && c.Status == corev1.ConditionTrue {
+		if c.Type == t {
 			return &j.Status.Conditions[i]
 		}
 	}

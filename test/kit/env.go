@@ -33,6 +33,10 @@ import (
 // Patience is how long Await waits: far longer than anything takes, since machines that test are loaded.
 const Patience = 5 * time.Minute
 
+// polling is how often Await looks: often enough not to slow tests down, and not so often that looking is what the
+// machine is busy with.
+const polling = 150 * time.Millisecond
+
 // Env is a namespace in the lab.
 type Env struct {
 	T         testing.TB
@@ -40,6 +44,8 @@ type Env struct {
 	Namespace string
 	Config    *rest.Config
 	Client    client.WithWatch // reads from the API server, not from a cache
+
+	webhook string // where the operator's is served
 }
 
 // New is a new namespace in the shared lab, whose API server knows HotStandbyJobs.
@@ -131,7 +137,7 @@ func (e *Env) Operator(change ...func(*config.Operator)) (stop func()) {
 // Await waits until f holds.
 func (e *Env) Await(what string, f func(g gomega.Gomega)) {
 	e.T.Helper()
-	gomega.NewWithT(e.T).Eventually(f).WithContext(e.T.Context()).WithTimeout(Patience).WithPolling(50*time.Millisecond).
+	gomega.NewWithT(e.T).Eventually(f).WithContext(e.T.Context()).WithTimeout(Patience).WithPolling(polling).
 		Should(gomega.Succeed(), what)
 }
 

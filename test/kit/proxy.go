@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Proxy stands between the operator and the API server, and can keep them apart.
+// Proxy stands between a client and a server, and can keep them apart.
 type Proxy struct {
 	server string
 	listen net.Listener
@@ -31,12 +31,29 @@ func (e *Env) Proxied() (*Env, *Proxy) {
 	if err != nil {
 		e.T.Fatal(err)
 	}
+	p, at := e.proxyTo("127.0.0.1", address.Host)
+	other := *e
+	other.Config = rest.CopyConfig(e.Config)
+	other.Config.Host = "https://" + at
+	other.Config.ServerName = address.Hostname()
+	return &other, p
+}
+
+// Before is a proxy before a server, and where pods find it.
+func (e *Env) Before(server string) (p *Proxy, at string) {
+	e.T.Helper()
+	return e.proxyTo(e.HostIP(), server)
+}
+
+// proxyTo is a proxy that listens on an IP address until the test ends, and where.
+func (e *Env) proxyTo(ip, server string) (p *Proxy, at string) {
+	e.T.Helper()
 	var config net.ListenConfig
-	listen, err := config.Listen(e.T.Context(), "tcp", "127.0.0.1:0")
+	listen, err := config.Listen(e.T.Context(), "tcp", net.JoinHostPort(ip, "0"))
 	if err != nil {
 		e.T.Fatal(err)
 	}
-	p := &Proxy{server: address.Host, listen: listen, conns: map[net.Conn]bool{}}
+	p = &Proxy{server: server, listen: listen, conns: map[net.Conn]bool{}}
 	p.moved = sync.NewCond(&p.mu)
 	var wait sync.WaitGroup
 	wait.Go(func() { p.serve(&wait) })
@@ -46,11 +63,7 @@ func (e *Env) Proxied() (*Env, *Proxy) {
 		p.Reset()
 		wait.Wait()
 	})
-	other := *e
-	other.Config = rest.CopyConfig(e.Config)
-	other.Config.Host = "https://" + listen.Addr().String()
-	other.Config.ServerName = address.Hostname()
-	return &other, p
+	return p, listen.Addr().String()
 }
 
 func (p *Proxy) set(change func()) {

@@ -6,13 +6,16 @@ import (
 	"context"
 	"maps"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/config"
@@ -107,7 +110,7 @@ func (e *Env) PushOperator(change ...func(*config.Operator)) (stop func()) {
 	stop = e.Operator(append([]func(*config.Operator){func(c *config.Operator) {
 		c.Push.Enabled = true
 		c.Push.WebhookAddress = config.Off
-		c.Push.GatewayAddress = e.freeAddress()
+		c.Push.GatewayAddress = e.FreeAddress()
 		c.Push.GatewayURL = "https://" + c.Push.GatewayAddress
 		c.Push.StandbyImage = lab.OperatorImage
 	}}, change...)...)
@@ -115,10 +118,38 @@ func (e *Env) PushOperator(change ...func(*config.Operator)) (stop func()) {
 	return stop
 }
 
+// WithWebhook has an operator serve its webhook, for InstallWebhook.
+func (e *Env) WithWebhook() func(*config.Operator) {
+	return func(c *config.Operator) {
+		c.Push.WebhookAddress = e.FreeAddress()
+		e.webhook = c.Push.WebhookAddress
+	}
+}
+
+// InstallWebhook has the API server call the webhook of the namespace's operator, as the manifests would have it called.
+func (e *Env) InstallWebhook(ca []byte) {
+	e.T.Helper()
+	text, err := os.ReadFile(filepath.Join(Root(), "config", "webhook", "configuration.yaml"))
+	if err != nil {
+		e.T.Fatal(err)
+	}
+	w := &admissionv1.MutatingWebhookConfiguration{}
+	if err := yaml.UnmarshalStrict(text, w); err != nil {
+		e.T.Fatal(err)
+	}
+	w.Name = "launcher-" + e.Namespace
+	for i := range w.Webhooks {
+		c := &w.Webhooks[i].ClientConfig
+		c.URL, c.Service, c.CABundle = new("https://"+e.webhook+*c.Service.Path), nil, ca
+		w.Webhooks[i].NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: e.Namespace}}
+	}
+	e.CreateClusterWide(w)
+}
+
 // PushFlags are those of an operator in a process of its own that also serves launches, as PushOperator does.
 func (e *Env) PushFlags() []string {
 	e.T.Helper()
-	address := e.freeAddress()
+	address := e.FreeAddress()
 	e.T.Cleanup(e.endLaunches)
 	return []string{
 		"--push=true", "--leader-elect=false", "--webhook-address=0", "--gateway-address=" + address,
@@ -136,8 +167,8 @@ func (e *Env) endLaunches() {
 	}
 }
 
-// freeAddress is host:port on which pods can reach this machine, and nobody listens.
-func (e *Env) freeAddress() string {
+// FreeAddress is host:port on which pods can reach this machine, and nobody listens.
+func (e *Env) FreeAddress() string {
 	e.T.Helper()
 	var listener net.ListenConfig
 	listen, err := listener.Listen(e.T.Context(), "tcp", net.JoinHostPort(e.HostIP(), "0"))
