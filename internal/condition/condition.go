@@ -25,6 +25,7 @@ const (
 	ReasonRollingOut = "RollingOut" // Progressing: units of an old revision are replaced
 
 	ReasonInvalidTemplate = "InvalidTemplate" // Degraded, no Job can be made from the spec
+	ReasonUnsupported     = "LaunchesUnsupported" // Degraded, no Job could start in the pool's pods: none is made
 	ReasonRefused         = "Refused"         // Degraded, the server refuses such a Job or its pods: none is made
 	ReasonPodsRefused     = "PodsRefused"     // Degraded, the server refuses the pods for now, such as for a quota
 	ReasonUnitsFailing    = "UnitsFailing"    // Degraded

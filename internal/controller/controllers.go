@@ -29,6 +29,7 @@ const signalBuffer = 1024
 type Push struct {
 	Registry   Registry
 	Entrypoint func() object.Entrypoint
+	Impossible bool // the cluster's Jobs can't be run by the launcher
 }
 
 // Registry is the pool controller's, and tells when a workload has reported.
@@ -67,7 +68,8 @@ func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator, push Pus
 		Secrets:  c.RedisPasswordSecrets,
 		Indexes:  c.SharedJobIndexes,
 
-		Entrypoint: push.Entrypoint,
+		Unlaunchable: push.Impossible,
+		Entrypoint:   push.Entrypoint,
 	}
 	if push.Registry != nil {
 		pools.Standby = push.Registry

@@ -60,10 +60,7 @@ func template() corev1.PodTemplateSpec {
 }
 
 func pushPool(when v1alpha1.WhenEmpty) Pool {
-	return Pool{
-		Push: true, WhenEmpty: when, Fit: fit.Pool{Template: template(), Container: "worker"},
-		Owner: metav1.OwnerReference{APIVersion: "apps.paia.tech/v1alpha1", Kind: "HotStandbyJob", Name: "game", UID: "pool"},
-	}
+	return Pool{Push: true, WhenEmpty: when, Fit: fit.Pool{Template: template(), Container: "worker"}}
 }
 
 // fakeRegistry has so many idle pods, and no API server.
@@ -89,6 +86,10 @@ func (f *fakeRegistry) Idle(types.NamespacedName) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.idle
+}
+
+func (f *fakeRegistry) GiveBack(context.Context, *corev1.Pod, types.NamespacedName, string) error {
+	return errors.New("there is no API server")
 }
 
 func (f *fakeRegistry) OnIdle(g func(types.NamespacedName)) { f.onIdle = g }

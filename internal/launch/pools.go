@@ -6,7 +6,6 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
@@ -31,8 +30,6 @@ type Pool struct {
 	// Capacity is how many of its pods can be idle at once at most. A gang that is greater can never be started warm. 0
 	// means that it isn't known.
 	Capacity int
-	// Owner is the reference to the pool that its idle pods carry.
-	Owner metav1.OwnerReference
 }
 
 // Registry hands out idle pods; FromRegistry makes one of a *standby.Registry.
@@ -41,6 +38,8 @@ type Registry interface {
 	Reserve(pool types.NamespacedName, n int) (Reservation, error)
 	// Idle is how many pods of a pool are idle and promised to nobody.
 	Idle(pool types.NamespacedName) int
+	// GiveBack makes a claimed pod the pool's again, without the Job's finalizer and only to be deleted.
+	GiveBack(ctx context.Context, p *corev1.Pod, pool types.NamespacedName, finalizer string) error
 	// OnIdle adds a function that is called when there may be one more.
 	OnIdle(f func(pool types.NamespacedName))
 }

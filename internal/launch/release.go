@@ -4,10 +4,7 @@ package launch
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -105,7 +102,7 @@ func (l *Launcher) ReleaseStuck(ctx context.Context, stuck standby.Pod) error {
 		return nil
 	}
 	owner := metav1.GetControllerOf(pod)
-	if err := l.giveBack(ctx, pod, stuck.Pool); apierrors.IsNotFound(err) {
+	if err := l.deps.Registry.GiveBack(ctx, pod, stuck.Pool, batchv1.JobTrackingFinalizer); apierrors.IsNotFound(err) {
 		return nil
 	} else if err != nil {
 		return err
@@ -117,18 +114,6 @@ func (l *Launcher) ReleaseStuck(ctx context.Context, stuck standby.Pod) error {
 	err = pods.Delete(ctx, pod.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("delete pod %s: %w", stuck.Name, err)
-	}
-	return nil
-}
-
-// giveBack makes a pod the pool's again, to be deleted.
-func (l *Launcher) giveBack(ctx context.Context, pod *corev1.Pod, pool types.NamespacedName) error {
-	patch, err := l.retirement(pod, pool)
-	if err == nil {
-		_, err = l.deps.Client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
-	}
-	if err != nil {
-		return fmt.Errorf("release pod %s: %w", pod.Name, err)
 	}
 	return nil
 }
@@ -146,33 +131,6 @@ func isStuck(pod *corev1.Pod, stuck standby.Pod) bool {
 	return err == nil && payload.ID == stuck.LaunchID
 }
 
-// operation is one of a JSON patch.
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value,omitempty"`
-}
-
-// retirement is the patch that gives a pod back to its pool, to be deleted. It fails if the pod has another launch by now.
-func (l *Launcher) retirement(pod *corev1.Pod, name types.NamespacedName) ([]byte, error) {
-	owners := []metav1.OwnerReference{}
-	if pool, ok := l.deps.Pools.Pool(name); ok && pool.Owner.UID != "" {
-		pool.Owner.Controller = new(true)
-		owners = append(owners, pool.Owner)
-	}
-	finalizers := slices.DeleteFunc(append([]string{}, pod.Finalizers...), func(f string) bool { return f == batchv1.JobTrackingFinalizer })
-	operations := []operation{
-		{"test", "/metadata/uid", pod.UID},
-		{"test", "/metadata/annotations/" + escaped(v1alpha1.AnnotationPayload), pod.Annotations[v1alpha1.AnnotationPayload]},
-		{"test", "/metadata/ownerReferences", pod.OwnerReferences},
-		{"remove", "/metadata/labels/" + escaped(v1alpha1.LabelLaunch), nil},
-		{"add", "/metadata/labels/" + escaped(v1alpha1.LabelState), string(v1alpha1.PodRetiring)},
-		{"replace", "/metadata/ownerReferences", owners},
-		{"add", "/metadata/finalizers", finalizers},
-	}
-	return json.Marshal(operations)
-}
-
 // forgetPod takes a pod out of what is remembered of its Job.
 func (l *Launcher) forgetPod(job, pod types.UID) {
 	l.mu.Lock()
@@ -181,9 +139,4 @@ func (l *Launcher) forgetPod(job, pod types.UID) {
 		delete(s.started, pod)
 		delete(s.fresh, pod)
 	}
-}
-
-// escaped is a key as part of a JSON pointer.
-func escaped(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }

@@ -42,7 +42,7 @@ func inWorld(t *testing.T, when v1alpha1.WhenEmpty, f func(*world)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		w := &world{t: t, ctx: ctx, client: newClient()}
 		w.registry = standby.New(standby.Deps{Client: w.client, Clock: clock.RealClock{}, Log: logr.Discard()})
-		w.registry.SetPool(game, standby.PoolSettings{Revision: "1"})
+		w.registry.SetPool(game, standby.PoolSettings{UID: "pool", Revision: "1"})
 		w.Launcher = newLauncher(t, w.client, FromRegistry(w.registry), pools{game: pushPool(when)}, events.NewFakeRecorder(1000), clock.RealClock{})
 		done := make(chan error)
 		go func() { done <- w.Start(ctx) }()

@@ -33,7 +33,6 @@ func (p pools) Pool(name types.NamespacedName) (launch.Pool, bool) {
 		Fit:       fit.Pool{Template: *object.Template(h), Container: object.StandbyContainer(h)},
 		WhenEmpty: object.Standby(h).WhenEmpty,
 		Capacity:  capacity(h),
-		Owner:     object.Owner(h),
 	}, true
 }
 

@@ -78,8 +78,16 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator) (controller.
 	entrypoint := func() object.Entrypoint {
 		return object.Entrypoint{Image: image, GatewayURL: c.StandbyURL(), CA: string(serving.CA())}
 	}
-	return controller.Push{Registry: registry, Entrypoint: entrypoint}, errors.Join(
-		mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(ctx, mgr, c, api, serving), addMarker(mgr, c))
+	support, err := webhook.SupportsManagedBy(ctx, api, cmp.Or(c.Namespace, c.PodNamespace, metav1.NamespaceDefault))
+	impossible := err == nil && !support
+	switch {
+	case err != nil: // no reason not to keep pools
+		mgr.GetLogger().Error(err, "find out whether Jobs can be managed by the launcher: until the next start the webhook takes it that they can't")
+	case impossible:
+		mgr.GetLogger().Info("this cluster's Jobs have no spec.managedBy, which launches need (Kubernetes 1.32 or later): Jobs with a pool's label are ordinary Jobs")
+	}
+	return controller.Push{Registry: registry, Entrypoint: entrypoint, Impossible: impossible}, errors.Join(
+		mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, support, serving), addMarker(mgr, c))
 }
 
 // clientset is a client of everything that reads nothing from the cache.
@@ -145,16 +153,9 @@ func addMarker(mgr ctrl.Manager, c config.Operator) error {
 	})
 }
 
-func addWebhook(ctx context.Context, mgr ctrl.Manager, c config.Operator, api kubernetes.Interface, serving *certificate.Serving) error {
+func addWebhook(mgr ctrl.Manager, c config.Operator, supported bool, serving *certificate.Serving) error {
 	if c.Push.WebhookAddress == config.Off {
 		return nil
-	}
-	supported, err := webhook.SupportsManagedBy(ctx, api, cmp.Or(c.Namespace, c.PodNamespace, metav1.NamespaceDefault))
-	switch {
-	case err != nil: // no reason not to keep pools
-		mgr.GetLogger().Error(err, "find out whether Jobs can be managed by the launcher: until the next start it is taken that they can't")
-	case !supported:
-		mgr.GetLogger().Info("this cluster's Jobs have no spec.managedBy, which launches need (Kubernetes 1.32 or later): Jobs with a pool's label are ordinary Jobs")
 	}
 	server, err := webhook.NewServer(c.Push.WebhookAddress, serving.Configure)
 	if err != nil {

@@ -83,6 +83,19 @@ func (r *Registry) bind(ctx context.Context, e *entry, c *Claim, text string) (*
 	}
 }
 
+// GiveBack makes a claimed pod its pool's again, without a finalizer of the Job's and only to be deleted: what it runs isn't
+// known. An error of which apierrors.IsNotFound is true says that the pod is gone.
+func (r *Registry) GiveBack(ctx context.Context, p *corev1.Pod, pool types.NamespacedName, finalizer string) error {
+	patch, err := r.retirement(p, pool, finalizer)
+	if err == nil {
+		_, err = r.deps.Client.CoreV1().Pods(p.Namespace).Patch(ctx, p.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("give back pod %s: %w", p.Name, err)
+	}
+	return nil
+}
+
 // outcome is what reading a pod says about a claim.
 type outcome int
 

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 )
@@ -57,6 +59,34 @@ func (r *Registry) patchFor(e *entry, c *Claim, text string) ([]byte, error) {
 	encoded, err := json.Marshal(patch)
 	if err != nil {
 		return nil, fmt.Errorf("encode the claim: %w", err)
+	}
+	return encoded, nil
+}
+
+// retirement is the JSON patch that gives a claimed pod back to its pool, to be deleted. It fails if the pod has another
+// launch by now, or another owner.
+func (r *Registry) retirement(p *corev1.Pod, name types.NamespacedName, finalizer string) ([]byte, error) {
+	r.mu.Lock()
+	owners := []metav1.OwnerReference{}
+	if of, ok := r.pools[name]; ok && of.settings.UID != "" {
+		owners = append(owners, metav1.OwnerReference{
+			APIVersion: ownerVersion, Kind: ownerKind, Name: name.Name, UID: of.settings.UID, Controller: new(true),
+		})
+	}
+	r.mu.Unlock()
+	finalizers := slices.DeleteFunc(append([]string{}, p.Finalizers...), func(f string) bool { return f == finalizer })
+	payload := escape(v1alpha1.AnnotationPayload)
+	encoded, err := json.Marshal([]operation{
+		{"test", "/metadata/uid", p.UID},
+		{"test", "/metadata/annotations/" + payload, p.Annotations[v1alpha1.AnnotationPayload]},
+		{"test", "/metadata/ownerReferences", p.OwnerReferences},
+		{"remove", "/metadata/labels/" + escape(v1alpha1.LabelLaunch), nil},
+		{"add", "/metadata/labels/" + escape(v1alpha1.LabelState), v1alpha1.PodRetiring},
+		{"replace", "/metadata/ownerReferences", owners},
+		{"add", "/metadata/finalizers", finalizers},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the retirement: %w", err)
 	}
 	return encoded, nil
 }

@@ -127,14 +127,22 @@ func refusalText(err error) string {
 	return text
 }
 
+// errUnlaunchable is why no standby pod is made in a cluster where no Job could start in it.
+var errUnlaunchable = errors.New("spec.assignment: Push isn't possible here, use Pull: this cluster's Jobs have no spec.managedBy, which launches need (Kubernetes 1.32 or later)")
+
 // impossible is the trouble of a spec of which no unit can be made.
 func impossible(err error) condition.Trouble {
+	if errors.Is(err, errUnlaunchable) {
+		return condition.Trouble{Reason: condition.ReasonUnsupported, Message: err.Error()}
+	}
 	return condition.Trouble{Reason: condition.ReasonInvalidTemplate, Message: err.Error()}
 }
 
 // build is what a new unit of the pool is, without a name: a Job, or a plain pod.
 func (r *Reconciler) build(h *v1alpha1.HotStandbyJob) (client.Object, error) {
 	switch {
+	case push(h) && r.Unlaunchable:
+		return nil, errUnlaunchable
 	case push(h):
 		return object.StandbyPod(h, r.entrypoint())
 	case h.Spec.Layout == v1alpha1.LayoutSharedJob:

@@ -41,11 +41,8 @@ type Prober interface {
 	Recheck(ctx context.Context, pool types.NamespacedName, targets []probe.Target) map[types.UID]probe.Reading
 }
 
-// Registry knows the pods that have the entrypoint: it gives standby pods to launches, and hears what workloads report.
+// Registry hears what workloads with the entrypoint report.
 type Registry interface {
-	SetPool(pool types.NamespacedName, s standby.PoolSettings)
-	DropPool(pool types.NamespacedName)
-	SetCordoned(node string, cordoned bool)
 	Works(pool types.NamespacedName) map[types.UID]standby.Work
 }
 
@@ -60,6 +57,9 @@ type Reconciler struct {
 	Suffix   func() string // five random characters of [a-z0-9], for names
 	Secrets  bool          // Secrets with Redis passwords may be read
 	Indexes  int32         // how many indexes a shared Job gets before another takes over
+
+	// Unlaunchable says that the cluster's Jobs can't be run by the launcher, so that no pool can have assignment: Push.
+	Unlaunchable bool
 
 	Standby    Registry                 // nil: there is none, and no launch
 	Entrypoint func() object.Entrypoint // as it is now, for its certificates are renewed; nil: there is none
@@ -97,9 +97,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) forget(name types.NamespacedName) {
 	r.memories.forget(name)
 	r.Prober.Forget(name)
-	if r.Standby != nil {
-		r.Standby.DropPool(name)
-	}
 }
 
 // soonest is when to look again: for the plan, for a pod that changes by time alone, for the server's second opinion, or

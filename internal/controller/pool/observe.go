@@ -60,7 +60,6 @@ func (r *Reconciler) observe(ctx context.Context, h *v1alpha1.HotStandbyJob, m *
 
 		ManagesEviction: object.ManagesEviction(h),
 	}
-	r.declare(s)
 	s.readUnits()
 	r.consult(ctx, s)
 	s.state = pool.State{Now: s.view.Now, Spec: s.spec(), Memory: m.decided}

@@ -57,16 +57,6 @@ func TestOrphanedPlainPodsAreAdopted(t *testing.T) {
 	}
 }
 
-func TestTheRegistryForgetsPoolsThatAreGone(t *testing.T) {
-	c := newCluster(t, pushed)
-	c.fillPushed()
-	c.must(c.server.Delete(t.Context(), c.pool()))
-	c.pass()
-	if len(c.registry.pools) != 0 {
-		t.Errorf("the registry knows %v", c.registry.pools)
-	}
-}
-
 // TestReports holds that what workloads report is their busy signal, and that what can't report may be busy.
 func TestReports(t *testing.T) {
 	c := newCluster(t, func(s *v1alpha1.HotStandbyJobSpec) {

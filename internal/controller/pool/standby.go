@@ -76,17 +76,6 @@ func (r *Reconciler) listStandbys(ctx context.Context, s *snapshot) error {
 	return nil
 }
 
-// declare tells the registry which pods of the pool may be claimed, before they are labelled idle.
-func (r *Reconciler) declare(s *snapshot) {
-	if r.Standby == nil || !push(s.pool) {
-		return
-	}
-	for name, node := range s.view.Nodes {
-		r.Standby.SetCordoned(name, node.Cordoned)
-	}
-	r.Standby.SetPool(s.name, Settings(s.pool))
-}
-
 // Settings are what the registry must know of a pool with assignment Push.
 func Settings(h *v1alpha1.HotStandbyJob) standby.PoolSettings {
 	return standby.PoolSettings{

@@ -21,22 +21,8 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/standby"
 )
 
-// registry is a Registry that keeps what it is told.
-type registry struct {
-	pools    map[types.NamespacedName]standby.PoolSettings
-	cordoned map[string]bool
-	works    map[types.UID]standby.Work
-}
-
-func (r *registry) SetPool(name types.NamespacedName, s standby.PoolSettings) {
-	r.pools = map[types.NamespacedName]standby.PoolSettings{name: s}
-}
-
-func (r *registry) DropPool(name types.NamespacedName) { delete(r.pools, name) }
-
-func (r *registry) SetCordoned(node string, cordoned bool) {
-	r.cordoned = map[string]bool{node: cordoned}
-}
+// registry is a Registry that says what it is told to.
+type registry struct{ works map[types.UID]standby.Work }
 
 func (r *registry) Works(types.NamespacedName) map[types.UID]standby.Work { return r.works }
 
@@ -105,11 +91,9 @@ func TestPoolOfPlainPodsIsFilled(t *testing.T) {
 	if status.IdleCount != 2 || status.ActiveCount != 2 || status.ChildJobs != 0 || status.DesiredActive != 2 {
 		t.Errorf("the status is %+v", status)
 	}
-	wantPools := map[types.NamespacedName]standby.PoolSettings{c.request.NamespacedName: {
-		UID: "pool", Revision: object.Revision(c.pool()), StartTimeout: 30 * time.Second, ManagesEviction: true,
-	}}
-	if diff := cmp.Diff(wantPools, c.registry.pools); diff != "" {
-		t.Errorf("what the registry knows (-want +got):\n%s", diff)
+	settings := standby.PoolSettings{UID: "pool", Revision: object.Revision(c.pool()), StartTimeout: 30 * time.Second, ManagesEviction: true}
+	if diff := cmp.Diff(settings, Settings(c.pool())); diff != "" {
+		t.Errorf("what the registry must know (-want +got):\n%s", diff)
 	}
 	for range 3 {
 		c.clock.SetTime(c.clock.Now().Add(time.Hour))
@@ -245,6 +229,19 @@ func TestImpossiblePlainPods(t *testing.T) {
 	c.pass()
 	if got, n := c.condition(v1alpha1.ConditionDegraded), count(c.asked(), "create"); got != "True InvalidTemplate" || n > 0 {
 		t.Errorf("Degraded is %s, and %d pods were made", got, n)
+	}
+}
+
+func TestPlainPodsWhereNoJobCouldStartInThem(t *testing.T) {
+	c := newCluster(t, pushed)
+	c.r.Unlaunchable = true
+	c.pass()
+	c.pass()
+	if got, n := c.condition(v1alpha1.ConditionDegraded), count(c.asked(), "create"); got != "True LaunchesUnsupported" || n > 0 {
+		t.Errorf("Degraded is %s, and %d pods were made", got, n)
+	}
+	if got := c.recorder.sent(); len(got) != 1 || !strings.Contains(got[0], "use Pull") || !strings.Contains(got[0], "managedBy") {
+		t.Errorf("events: %v", got)
 	}
 }
 
