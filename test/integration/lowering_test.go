@@ -54,28 +54,21 @@ var workloads = map[v1alpha1.BusyProbeMode]func(t *testing.T, e *kit.Env) worklo
 }
 
 // Defects 4 and 5: nothing was ever scaled down, or what was worked in was. The pools of real pods are tried one after the
-// other: each has as many as a small machine can run.
+// other, each in one layout: they have as many pods as a small machine can run.
 func TestLoweringTheIdleTargetFrom20To2With5BusyPodsEndsAt7(t *testing.T) {
 	t.Parallel()
-	real := func(mode v1alpha1.BusyProbeMode) bool {
-		return mode == v1alpha1.BusyByExec || mode == v1alpha1.BusyByHTTP
-	}
-	each := func(t *testing.T, chosen func(v1alpha1.BusyProbeMode) bool, test func(*testing.T, v1alpha1.BusyProbeMode, v1alpha1.Layout)) {
-		for mode := range workloads {
-			for _, layout := range layouts {
-				if chosen(mode) {
-					t.Run(fmt.Sprintf("%s/%s", layout, mode), func(t *testing.T) { test(t, mode, layout) })
-				}
-			}
+	for _, mode := range []v1alpha1.BusyProbeMode{v1alpha1.BusyByAnnotation, v1alpha1.BusyByRedis} {
+		for _, layout := range layouts {
+			t.Run(fmt.Sprintf("%s/%s", layout, mode), func(t *testing.T) {
+				t.Parallel()
+				lower(t, mode, layout)
+			})
 		}
 	}
-	each(t, func(mode v1alpha1.BusyProbeMode) bool { return !real(mode) }, func(t *testing.T, mode v1alpha1.BusyProbeMode, layout v1alpha1.Layout) {
-		t.Parallel()
-		lower(t, mode, layout)
-	})
 	t.Run("real", func(t *testing.T) {
 		t.Parallel()
-		each(t, real, lower)
+		t.Run("exec", func(t *testing.T) { lower(t, v1alpha1.BusyByExec, v1alpha1.LayoutJobPerUnit) })
+		t.Run("http", func(t *testing.T) { lower(t, v1alpha1.BusyByHTTP, v1alpha1.LayoutSharedJob) })
 	})
 }
 

@@ -25,7 +25,7 @@ import (
 func pushNoLaunchIsLostOrDoubledByKilledOperators(t *testing.T) {
 	e := kit.New(t)
 	e.NeedEntrypoint()
-	launches, deaths := 40, 6
+	launches, deaths := 30, 5
 	if os.Getenv(measureVariable) != "" {
 		launches, deaths = 1000, 50
 	}

@@ -5,6 +5,7 @@ package integration
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,16 +33,17 @@ import (
 //	HSJ_MEASURE=1 go test ./test/integration -run TestMeasure -v
 const measureVariable = "HSJ_MEASURE"
 
-// measureEnv is a namespace with an operator and nothing else going on.
-func measureEnv(t *testing.T) *kit.Env {
+// measureEnv is a namespace with an operator and nothing else going on, and what the operator sends.
+func measureEnv(t *testing.T) (*kit.Env, *kit.Requests) {
 	t.Helper()
 	if os.Getenv(measureVariable) == "" {
 		t.Skipf("a measurement: set %s=1", measureVariable)
 	}
 	e := kit.New(t)
 	e.NeedEntrypoint()
-	e.PushOperator()
-	return e
+	sent := &kit.Requests{}
+	e.Through(sent.Wrap).PushOperator()
+	return e, sent
 }
 
 // times are durations that are summed up by their percentiles.
@@ -61,7 +64,7 @@ func (d times) String() string {
 // one Job and one patch, and beside cold Jobs of the cluster's own controller.
 func TestMeasureLaunchesOneByOne(t *testing.T) {
 	const launches, others = 200, 50
-	e := measureEnv(t)
+	e, _ := measureEnv(t)
 	w := e.Witness()
 	h := filledPool(e, kit.PushPool("game").Idle(12))
 	var warm, cold, posts, patches times
@@ -125,10 +128,9 @@ func raw(e *kit.Env, h *v1alpha1.HotStandbyJob, i int) (post, patch time.Duratio
 // Three hundred at once on a pool of three hundred simulated pods: all warm, and what it costs the API server.
 func TestMeasureABurst(t *testing.T) {
 	const burst = 300
-	e := measureEnv(t)
+	e, sent := measureEnv(t)
 	h := filledPool(e, kit.PushPool("burst").Simulated().Idle(burst))
-	e.Await("it is quiet", func(g gomega.Gomega) { g.Expect(quiet(e)).To(gomega.BeTrue()) })
-	before := requests(e)
+	before, begun := quiet(e), sent.Count()
 	started := time.Now()
 	var wait sync.WaitGroup
 	limit := make(chan struct{}, 16)
@@ -144,9 +146,8 @@ func TestMeasureABurst(t *testing.T) {
 	e.Await("all have a pod", func(g gomega.Gomega) { g.Expect(boundPods(e, g)).To(gomega.HaveLen(burst)) })
 	bound := time.Since(started)
 	e.AwaitStatus("burst", burst, burst)
-	e.Await("it is quiet", func(g gomega.Gomega) { g.Expect(quiet(e)).To(gomega.BeTrue()) })
-	refilled := requests(e)
-	report(t, "bound and refilled", burst, before, refilled)
+	refilled := quiet(e)
+	report(t, "bound and refilled, by all", burst, before, refilled)
 	g := gomega.NewWithT(t)
 	perJob := map[string]int{}
 	for _, p := range boundPods(e, g) {
@@ -168,8 +169,14 @@ func TestMeasureABurst(t *testing.T) {
 			g.Expect(jobCondition(&list.Items[i], batchv1.JobComplete)).NotTo(gomega.BeNil(), list.Items[i].Name)
 		}
 	})
-	e.Await("it is quiet", func(g gomega.Gomega) { g.Expect(quiet(e)).To(gomega.BeTrue()) })
-	report(t, "from there to the end", burst, refilled, requests(e))
+	ended := quiet(e)
+	report(t, "from there to the end, by all", burst, refilled, ended)
+	if err := e.Client.DeleteAllOf(t.Context(), &batchv1.Job{}, client.InNamespace(e.Namespace), client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
+		t.Fatal(err)
+	}
+	e.Await("the pods are gone", func(g gomega.Gomega) { g.Expect(boundPods(e, g)).To(gomega.BeEmpty()) })
+	quiet(e)
+	report(t, "in all, removal included, by the operator", burst, nil, writesOf(sent.Seen(begun)))
 	t.Logf("%d Jobs posted after %s, all bound after %s", burst, posted.Round(time.Millisecond), bound.Round(time.Millisecond))
 }
 
@@ -179,11 +186,41 @@ func boundPods(e *kit.Env, g gomega.Gomega) []corev1.Pod {
 	return list.Items
 }
 
-// quiet says whether nothing is written that matters for a while.
-func quiet(e *kit.Env) bool {
-	before := requests(e)
-	time.Sleep(2 * time.Second)
-	return maps.Equal(before, requests(e))
+// quiet waits until nothing was written for a while, and returns what has been.
+func quiet(e *kit.Env) map[string]int {
+	e.T.Helper()
+	const long = 2 * time.Second
+	last, since := requests(e), time.Now()
+	e.Await("it is quiet", func(g gomega.Gomega) {
+		if now := requests(e); !maps.Equal(now, last) {
+			last, since = now, time.Now()
+		}
+		g.Expect(time.Since(since)).To(gomega.BeNumerically(">", long))
+	})
+	return last
+}
+
+// besides are resources whose writes aren't a launch's.
+var besides = []string{"leases", "nodes", "tokenreviews", "subjectaccessreviews", "endpointslices", ""}
+
+// writesOf counts the writes among requests as Requests has them, by resource and verb.
+func writesOf(requests []string) map[string]int {
+	counts := map[string]int{}
+	for _, r := range requests {
+		verb, uri, _ := strings.Cut(r, " ")
+		path, query, _ := strings.Cut(uri, "?")
+		parts := strings.Split(path, "/")
+		i := slices.Index(parts, "namespaces")
+		if verb == http.MethodGet || i < 0 || len(parts) < i+3 || strings.Contains(query, "dryRun") || slices.Contains(besides, parts[i+2]) {
+			continue
+		}
+		name := verb + " " + parts[i+2]
+		if len(parts) > i+4 {
+			name += "/" + parts[i+4]
+		}
+		counts[name]++
+	}
+	return counts
 }
 
 var counter = regexp.MustCompile(`(?m)^apiserver_request_total\{(.*)\} (\S+)$`)
@@ -208,7 +245,7 @@ func requests(e *kit.Env) map[string]int {
 			labels[key] = strings.Trim(value, `"`)
 		}
 		if !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE", "APPLY"}, labels["verb"]) ||
-			slices.Contains([]string{"leases", "nodes", "tokenreviews", "subjectaccessreviews", "endpointslices", ""}, labels["resource"]) ||
+			slices.Contains(besides, labels["resource"]) ||
 			labels["dry_run"] != "" || !strings.HasPrefix(labels["code"], "2") {
 			continue
 		}

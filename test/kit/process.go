@@ -13,9 +13,16 @@ import (
 	"testing"
 )
 
-// BuildOperator builds cmd/operator with the race detector and returns the program's path.
+// operatorVariable is the environment variable that names a program that BuildOperator need not build.
+const operatorVariable = "HSJ_OPERATOR"
+
+// BuildOperator builds cmd/operator with the race detector and returns the program's path, unless HSJ_OPERATOR names it:
+// tools/test.sh builds it before the tests keep the machine busy.
 func BuildOperator(t testing.TB) string {
 	t.Helper()
+	if program := os.Getenv(operatorVariable); program != "" {
+		return program
+	}
 	program := filepath.Join(t.TempDir(), "operator")
 	build := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", program, "./cmd/operator")
 	build.Dir = Root()

@@ -185,8 +185,11 @@ var loaded struct {
 	labs map[string]bool
 }
 
-// NeedEntrypoint loads the image that standby pods take their entrypoint from; the test is skipped where no container
-// can run.
+// imageVariable is the environment variable that names a tar file with the operator's image, which need not be built then.
+const imageVariable = "HSJ_OPERATOR_IMAGE"
+
+// NeedEntrypoint loads the image that standby pods take their entrypoint from, which is built unless HSJ_OPERATOR_IMAGE
+// names it; the test is skipped where no container can run.
 func (e *Env) NeedEntrypoint() {
 	e.T.Helper()
 	if !e.Lab.HasNode() {
@@ -197,9 +200,12 @@ func (e *Env) NeedEntrypoint() {
 	if loaded.labs[e.Lab.Name()] {
 		return
 	}
-	tar := filepath.Join(e.T.TempDir(), "operator.tar")
-	if err := lab.WriteOperatorImage(e.T.Context(), e.T.Output(), tar); err != nil {
-		e.T.Fatal(err)
+	tar := os.Getenv(imageVariable)
+	if tar == "" {
+		tar = filepath.Join(e.T.TempDir(), "operator.tar")
+		if err := lab.WriteOperatorImage(e.T.Context(), e.T.Output(), tar); err != nil {
+			e.T.Fatal(err)
+		}
 	}
 	if err := e.Lab.LoadImage(e.T.Context(), tar); err != nil {
 		e.T.Fatal(err)

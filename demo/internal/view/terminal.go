@@ -103,7 +103,7 @@ func (t *Terminal) showLine(m *Model) {
 	}
 	if m.Elapsed-t.lastLine >= lineEvery {
 		t.lastLine = m.Elapsed
-		t.Sayf("%s", m.Status())
+		t.Sayf("%s", strings.TrimRight(m.Status()+"  "+m.Chapter.Progress, " "))
 	}
 }
 
