@@ -78,8 +78,8 @@ type PodState string
 
 // The states of a pod.
 const (
-	PodStarting PodState = "starting" // not warm yet
-	PodIdle     PodState = "idle"     // warm, and without work
+	PodStarting PodState = "starting" // not warm yet, with assignment Pull
+	PodIdle     PodState = "idle"     // without work; warm, or with assignment Push as soon as it is ready
 	PodBusy     PodState = "busy"     // works
 	PodRetiring PodState = "retiring" // will be deleted: give it no work
 )

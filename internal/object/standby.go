@@ -62,6 +62,8 @@ func StandbyPod(h *v1alpha1.HotStandbyJob, e Entrypoint) (*corev1.Pod, error) {
 	}
 	onlyOfLaunches(&template.ObjectMeta)
 	template.Annotations[v1alpha1.AnnotationPayload] = ""
+	// From the start: whether it is warm is said by its readiness, and a label for that would cost a write for each pod.
+	template.Labels[v1alpha1.LabelState] = string(v1alpha1.PodIdle)
 
 	container := containerOf(&template.Spec, standby.Container)
 	e.install(template, container)

@@ -35,9 +35,9 @@ func (v View) OfPod(p *corev1.Pod) (Unit, bool) {
 		return u, true
 	}
 	u.Pods = []*corev1.Pod{p}
-	want := map[pool.Phase]v1alpha1.PodState{pool.Starting: v1alpha1.PodStarting, pool.Idle: v1alpha1.PodIdle}[s.phase]
-	if want != "" && p.Labels[v1alpha1.LabelState] != string(want) {
-		u.Labels = []Label{{Pod: p, State: want, Movable: true}}
+	free := s.phase == pool.Starting || s.phase == pool.Idle
+	if free && p.Labels[v1alpha1.LabelState] != string(v1alpha1.PodIdle) {
+		u.Labels = []Label{{Pod: p, State: v1alpha1.PodIdle, Movable: true}}
 	}
 	return u, true
 }

@@ -36,15 +36,15 @@ func TestPlainPods(t *testing.T) {
 		label   v1alpha1.PodState // that it is given; empty: it keeps what it has
 		reason  string
 	}{
-		"not running yet":                     {pod: with(kinds["pending"]), phase: pool.Starting},
-		"in its warm-up":                      {pod: with(starting, unready), phase: pool.Starting},
-		"warm":                                {pod: with(starting), phase: pool.Idle, label: v1alpha1.PodIdle},
+		"not running yet":                     {pod: with(kinds["pending"], idle), phase: pool.Starting},
+		"in its warm-up":                      {pod: with(idle, unready), phase: pool.Starting},
+		"that an older operator labelled":     {pod: with(starting), phase: pool.Idle, label: v1alpha1.PodIdle},
 		"idle":                                {pod: with(idle), phase: pool.Idle},
 		"that lost its label":                 {pod: with(), phase: pool.Idle, label: v1alpha1.PodIdle},
-		"whose container starts again":        {pod: with(idle, unready), phase: pool.Starting, label: v1alpha1.PodStarting},
+		"whose container starts again":        {pod: with(idle, unready), phase: pool.Starting},
 		"fenced":                              {pod: with(retiring), phase: pool.Retiring},
 		"fenced before it was warm":           {pod: with(retiring, unready), phase: pool.Retiring},
-		"on a node that is gone":              {pod: with(idle, func(p *corev1.Pod) { p.Spec.NodeName = "dead" }), phase: pool.Starting, label: v1alpha1.PodStarting, reason: "node dead does not report"},
+		"on a node that is gone":              {pod: with(idle, func(p *corev1.Pod) { p.Spec.NodeName = "dead" }), phase: pool.Starting, reason: "node dead does not report"},
 		"being deleted":                       {pod: with(idle, leave), phase: pool.Terminating},
 		"that ends well before it is claimed": {pod: with(idle, succeed), phase: pool.Failed, reason: "it ended with exit code 0 while it waited for work"},
 		"that fails":                          {pod: with(starting, fail), phase: pool.Failed, reason: "container worker: Error, exit code 3"},

@@ -63,7 +63,7 @@ func (d times) String() string {
 // One launch after the other: POST of the Job → first instruction of its command, beside what the API server takes for
 // one Job and one patch, and beside cold Jobs of the cluster's own controller.
 func TestMeasureLaunchesOneByOne(t *testing.T) {
-	const launches, others = 200, 50
+	const launches, others = 200, 20
 	e, _ := measureEnv(t)
 	w := e.Witness()
 	h := filledPool(e, kit.PushPool("game").Idle(12))
@@ -80,6 +80,9 @@ func TestMeasureLaunchesOneByOne(t *testing.T) {
 			posts, patches = append(posts, post), append(patches, patch)
 		}
 	}
+	t.Logf("POST of the Job → first instruction, warm: %s", warm)
+	t.Logf("one Job POST: %s", posts)
+	t.Logf("one pod patch: %s", patches)
 	for i := range others {
 		name := fmt.Sprintf("cold-%03d", i)
 		j := kit.Launch(name, h).Args("-to", w.Address, name).Spec(func(s *batchv1.JobSpec) { s.ManagedBy = nil }).Obj()
@@ -88,10 +91,7 @@ func TestMeasureLaunchesOneByOne(t *testing.T) {
 		awaitJob(e, name, batchv1.JobComplete)
 	}
 	onceEach(t, w, launches+others)
-	t.Logf("POST of the Job → first instruction, warm: %s", warm)
 	t.Logf("the same, cold, by the cluster's own controller: %s", cold)
-	t.Logf("one Job POST: %s", posts)
-	t.Logf("one pod patch: %s", patches)
 }
 
 // timed makes a Job and returns how long it took until its command ran, as that says itself.

@@ -109,7 +109,7 @@ func (c *Cluster) awaitOperator(ctx context.Context) error {
 			return fmt.Errorf("wait for the operator: %w", err)
 		}
 		for i := range pods.Items {
-			if isReady(&pods.Items[i]) {
+			if IsReady(&pods.Items[i]) {
 				c.say("the operator's pod is ready after %s", time.Since(started).Round(100*time.Millisecond))
 				return nil
 			}
@@ -125,7 +125,8 @@ func (c *Cluster) awaitOperator(ctx context.Context) error {
 	}
 }
 
-func isReady(p *corev1.Pod) bool {
+// IsReady says whether a pod is ready.
+func IsReady(p *corev1.Pod) bool {
 	for _, condition := range p.Status.Conditions {
 		if condition.Type == corev1.PodReady {
 			return condition.Status == corev1.ConditionTrue

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/demo/internal/cluster"
 	"github.com/paia-tech/hotstandbyjob/demo/internal/view"
 )
 
@@ -90,7 +91,16 @@ func (s *Story) filled(ctx context.Context, pool *v1alpha1.HotStandbyJob) error 
 		list, err := s.Cluster.Client.CoreV1().Pods(pool.Namespace).List(ctx, metav1.ListOptions{
 			LabelSelector: v1alpha1.LabelName + "=" + pool.Name + "," + v1alpha1.LabelState + "=" + string(v1alpha1.PodIdle),
 		})
-		return err == nil && len(list.Items) >= int(pool.Spec.IdleTarget), err
+		if err != nil {
+			return false, err
+		}
+		idle := 0
+		for i := range list.Items {
+			if cluster.IsReady(&list.Items[i]) {
+				idle++
+			}
+		}
+		return idle >= int(pool.Spec.IdleTarget), nil
 	})
 }
 

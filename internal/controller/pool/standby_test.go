@@ -80,7 +80,7 @@ func TestPoolOfPlainPodsIsFilled(t *testing.T) {
 	c.startStandbys()
 	c.asked()
 	c.pass()
-	want = []string{"patch Pod demo-w-00001", "patch Pod demo-w-00002", "patch status of HotStandbyJob demo"}
+	want = []string{"patch status of HotStandbyJob demo"}
 	if diff := cmp.Diff(want, c.asked()); diff != "" {
 		t.Errorf("requests when they run (-want +got):\n%s", diff)
 	}
@@ -140,10 +140,8 @@ func TestClaimsWin(t *testing.T) {
 		turn   func(c *cluster)
 	}{
 		"before the fence": {func(s *v1alpha1.HotStandbyJobSpec) { s.IdleTarget = 0 }, func(*cluster) {}},
-		"before a label says that it isn't ready any more": {func(*v1alpha1.HotStandbyJobSpec) {}, func(c *cluster) {
-			p := c.pod(pod)
-			p.Status.Conditions[0].Status = corev1.ConditionFalse
-			c.must(c.server.Status().Update(c.t.Context(), p))
+		"before its label is put right": {func(*v1alpha1.HotStandbyJobSpec) {}, func(c *cluster) {
+			c.change(pod, func(p *corev1.Pod) { p.Labels[v1alpha1.LabelState] = string(v1alpha1.PodStarting) })
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
