@@ -74,6 +74,28 @@ func TestTheProgramIsSmall(t *testing.T) {
 	}
 }
 
+// BenchmarkAttached is how long it takes from the program's start until the gateway has it attached, with TLS:
+//
+//	go test ./internal/entrypoint -run - -bench BenchmarkAttached
+func BenchmarkAttached(b *testing.B) {
+	program := build(b)
+	k := newKubelet(b)
+	s := newServer(b, k)
+	for b.Loop() {
+		idle := exec.CommandContext(b.Context(), program, "run", "--gateway-url", s.URL, "--launch-dir", k.dir)
+		if err := idle.Start(); err != nil {
+			b.Fatal(err)
+		}
+		<-s.attached
+		b.StopTimer()
+		if err := idle.Process.Kill(); err != nil {
+			b.Fatal(err)
+		}
+		_ = idle.Wait() // it was killed
+		b.StartTimer()
+	}
+}
+
 // resident is what a process has in memory, in kB.
 func resident(t *testing.T, pid int) int {
 	t.Helper()
