@@ -24,14 +24,14 @@ const (
 	ReasonScaling    = "Scaling"    // Progressing: units start or are retired
 	ReasonRollingOut = "RollingOut" // Progressing: units of an old revision are replaced
 
-	ReasonInvalidTemplate = "InvalidTemplate" // Degraded, no Job can be made from the spec
+	ReasonInvalidTemplate = "InvalidTemplate"     // Degraded, no Job can be made from the spec
 	ReasonUnsupported     = "LaunchesUnsupported" // Degraded, no Job could start in the pool's pods: none is made
-	ReasonRefused         = "Refused"         // Degraded, the server refuses such a Job or its pods: none is made
-	ReasonPodsRefused     = "PodsRefused"     // Degraded, the server refuses the pods for now, such as for a quota
-	ReasonUnitsFailing    = "UnitsFailing"    // Degraded
-	ReasonUnitsStuck      = "UnitsStuck"      // Degraded, units can't start
-	ReasonSignalUnknown   = "SignalUnknown"   // Degraded, busy signals can't be read
-	ReasonAsExpected      = "AsExpected"      // not Degraded
+	ReasonRefused         = "Refused"             // Degraded, the server refuses such a Job or its pods: none is made
+	ReasonPodsRefused     = "PodsRefused"         // Degraded, the server refuses the pods for now, such as for a quota
+	ReasonUnitsFailing    = "UnitsFailing"        // Degraded
+	ReasonUnitsStuck      = "UnitsStuck"          // Degraded, units can't start
+	ReasonSignalUnknown   = "SignalUnknown"       // Degraded, busy signals can't be read
+	ReasonAsExpected      = "AsExpected"          // not Degraded
 
 	ReasonMaxReplicas   = "MaxReplicas"   // AtCapacity
 	ReasonBelowCapacity = "BelowCapacity" // not AtCapacity

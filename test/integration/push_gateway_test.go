@@ -78,7 +78,8 @@ func tokenOf(e *kit.Env, account string, mayLaunch bool, request authenticationv
 func pushLaunchesByTheGateway(t *testing.T) {
 	e, url, ca := gatewayEnv(t)
 	w := e.Witness()
-	c, err := hsj.New(url, hsj.WithToken(tokenOf(e, "dispatcher", true, authenticationv1.TokenRequestSpec{})), hsj.WithCA(ca))
+	token := tokenOf(e, "dispatcher", true, authenticationv1.TokenRequestSpec{})
+	c, err := hsj.New(url, hsj.WithToken(token), hsj.WithCA(ca))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +102,33 @@ func pushLaunchesByTheGateway(t *testing.T) {
 	if n := len(w.Stamps("rpc")); n != 1 {
 		t.Errorf("its command ran %d times", n)
 	}
+
+	// As in the README, by curl.
+	body := fmt.Sprintf(`{"namespace": %q, "pool": "game", "requestKey": "4712", "args": ["-to", %q, "by-curl"]}`, e.Namespace, w.Address)
+	post, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/hsj.launcher.v1.Launcher/Start", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	post.Header.Set("Authorization", "Bearer "+token)
+	post.Header.Set("Content-Type", "application/json")
+	doer := trusting(ca)
+	defer doer.CloseIdleConnections()
+	response, err := doer.Do(post)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct{ Job string }
+	if err := errors.Join(json.NewDecoder(response.Body).Decode(&answer), response.Body.Close()); err != nil || answer.Job == "" {
+		t.Errorf("plain HTTP: %s, %+v, %v", response.Status, answer, err)
+	}
+	e.Await("its command runs", func(g gomega.Gomega) { g.Expect(w.Stamps("by-curl")).To(gomega.HaveLen(1)) })
+}
+
+// trusting is a client of a gateway that is known by its certificate.
+func trusting(ca []byte) *http.Client {
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(ca)
+	return &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: trusted}}}
 }
 
 func pushTheGatewayRefusesStrangers(t *testing.T) {
@@ -170,9 +198,7 @@ func pushAPodAttachesOnlyAsItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted := x509.NewCertPool()
-	trusted.AppendCertsFromPEM(ca)
-	doer := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: trusted}}}
+	doer := trusting(ca)
 	defer doer.CloseIdleConnections()
 	for name, tc := range map[string]struct {
 		token string
