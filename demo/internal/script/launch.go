@@ -36,7 +36,7 @@ type Launches struct {
 // launch makes Jobs in pairs, one with the label of a pool and one without, and lets each say when it was started.
 func (s *Story) launch(ctx context.Context) error {
 	pool := s.Pools.Launch
-	s.Tell(view.Chapter{Step: 4, Text: fmt.Sprintf("The other pools make way. %s keeps %d pods that are given to Jobs.", pool.Name, pool.Spec.IdleTarget)})
+	s.Tell(view.Chapter{Step: 4, PoolsOver: true, Text: fmt.Sprintf("The other pools make way. %s keeps %d pods that are given to Jobs.", pool.Name, pool.Spec.IdleTarget)})
 	for _, other := range s.Pools.All() {
 		_, err := s.Cluster.Kubectl(ctx, "delete", "hsj", other.Name, "--namespace", other.Namespace, "--ignore-not-found", "--wait=false")
 		if err != nil {
@@ -77,7 +77,7 @@ func (s *Story) pair(ctx context.Context, n int) error {
 		*times = append(*times, took)
 	}
 	s.Tell(view.Chapter{
-		Step: 4,
+		Step: 4, PoolsOver: true,
 		Text: "The same Job twice, again and again: with the label hsj.paia.tech/pool: " + s.Pools.Launch.Name + ", and without. Each says itself when its command began.",
 		Progress: fmt.Sprintf("%d of %d: warm %s, cold %s after the POST.", n+1, pairs,
 			view.Milliseconds(l.Warm[len(l.Warm)-1]), view.Milliseconds(l.Cold[len(l.Cold)-1])),

@@ -15,6 +15,8 @@ type Chapter struct {
 	Step     int    // of the model's steps; the number of them: all are done
 	Text     string // in plain words
 	Progress string // how far it is
+
+	PoolsOver bool // what the pools were doing last isn't so any more
 }
 
 // Model is what can be seen.

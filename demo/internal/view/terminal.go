@@ -103,7 +103,11 @@ func (t *Terminal) showLine(m *Model) {
 	}
 	if m.Elapsed-t.lastLine >= lineEvery {
 		t.lastLine = m.Elapsed
-		t.Sayf("%s", strings.TrimRight(m.Status()+"  "+m.Chapter.Progress, " "))
+		status := m.Status()
+		if m.Chapter.PoolsOver {
+			status = "  " + Clock(m.Elapsed)
+		}
+		t.Sayf("%s", strings.TrimRight(status+"  "+m.Chapter.Progress, " "))
 	}
 }
 
