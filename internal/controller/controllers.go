@@ -29,7 +29,8 @@ const signalBuffer = 1024
 type Push struct {
 	Registry   Registry
 	Entrypoint func() object.Entrypoint
-	Impossible bool // the cluster's Jobs can't be run by the launcher
+
+	Unlaunchable bool // the cluster's Jobs can't be run by the launcher
 }
 
 // Registry is the pool controller's, and tells when a workload has reported.
@@ -68,7 +69,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator, push Pus
 		Secrets:  c.RedisPasswordSecrets,
 		Indexes:  c.SharedJobIndexes,
 
-		Unlaunchable: push.Impossible,
+		Unlaunchable: push.Unlaunchable,
 		Entrypoint:   push.Entrypoint,
 	}
 	if push.Registry != nil {

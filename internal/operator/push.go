@@ -78,16 +78,16 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator) (controller.
 	entrypoint := func() object.Entrypoint {
 		return object.Entrypoint{Image: image, GatewayURL: c.StandbyURL(), CA: string(serving.CA())}
 	}
-	support, err := webhook.SupportsManagedBy(ctx, api, cmp.Or(c.Namespace, c.PodNamespace, metav1.NamespaceDefault))
-	impossible := err == nil && !support
+	supported, err := webhook.SupportsManagedBy(ctx, api, cmp.Or(c.Namespace, c.PodNamespace, metav1.NamespaceDefault))
+	unlaunchable := err == nil && !supported
 	switch {
 	case err != nil: // no reason not to keep pools
 		mgr.GetLogger().Error(err, "find out whether Jobs can be managed by the launcher: until the next start the webhook takes it that they can't")
-	case impossible:
+	case unlaunchable:
 		mgr.GetLogger().Info("this cluster's Jobs have no spec.managedBy, which launches need (Kubernetes 1.32 or later): Jobs with a pool's label are ordinary Jobs")
 	}
-	return controller.Push{Registry: registry, Entrypoint: entrypoint, Impossible: impossible}, errors.Join(
-		mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, support, serving), addMarker(mgr, c))
+	return controller.Push{Registry: registry, Entrypoint: entrypoint, Unlaunchable: unlaunchable}, errors.Join(
+		mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, supported, serving), addMarker(mgr, c))
 }
 
 // clientset is a client of everything that reads nothing from the cache.

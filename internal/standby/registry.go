@@ -45,9 +45,8 @@ type Registry struct {
 // entry is a pod.
 type entry struct {
 	id       PodID
-	pool     *pool // nil before the pod was observed
-	node     *node // nil before it was bound
-	ip       string
+	pool     *pool        // nil before the pod was observed
+	node     *node        // nil before it was bound
 	ips      []netip.Addr // all of them; none before it has any
 	revision string
 	owner    metav1.OwnerReference // its controller
@@ -122,7 +121,7 @@ func (r *Registry) Observe(p *corev1.Pod) {
 	defer r.unlock()
 	e := r.entryOf(idOf(p))
 	r.join(e, p)
-	e.ip, e.ips, e.version = p.Status.PodIP, addressesOf(p), p.ResourceVersion
+	e.ips, e.version = addressesOf(p), p.ResourceVersion
 	e.revision, e.finalizers = p.Labels[v1alpha1.LabelRevision], p.Finalizers
 	e.warm = isWarm(p)
 	launched := p.Labels[v1alpha1.LabelLaunch] != ""
@@ -228,7 +227,7 @@ func (r *Registry) Pod(uid types.UID) (Pod, bool) {
 
 // pod is the entry as others see it; r.mu is held.
 func (e *entry) pod() Pod {
-	p := Pod{PodID: e.id, Owner: e.owner.UID, IP: e.ip, Attached: e.stream != nil, Claimed: e.claimed, LaunchID: e.launch.id}
+	p := Pod{PodID: e.id, Owner: e.owner.UID, Attached: e.stream != nil, Claimed: e.claimed, LaunchID: e.launch.id}
 	if e.pool != nil {
 		p.Pool = e.pool.name
 	}

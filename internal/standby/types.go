@@ -40,7 +40,7 @@ type Pod struct {
 	PodID
 	Pool     types.NamespacedName // by the label hsj.paia.tech/name; without a name before the pod was observed
 	Owner    types.UID            // of the HotStandbyJob, or of the Job once it is claimed
-	IP, Node string
+	Node     string
 	Attached bool      // its stream is open
 	Claimed  bool      // it belongs to a launch
 	LaunchID string    // the launch that it was given, once it is claimed
