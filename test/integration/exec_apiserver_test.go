@@ -140,6 +140,7 @@ func TestExecThatHangsIsUnknown(t *testing.T) {
 		e.AwaitStatus("hangs", 0, 0)
 		awaitPods(e, "hangs", 1)
 		mustLive(e, "hangs", pods[0])
+		passes(e, "hangs", 1) // the one that has taken the pod takes its Job, too
 		mustStay(e, "hangs")
 		inside(e, &pods[0], "worker", "rm /tmp/hang")
 		// It is asked ever less often while it hangs; who gives it more time wants to know now.

@@ -99,5 +99,6 @@ func lower(t *testing.T, mode v1alpha1.BusyProbeMode, layout v1alpha1.Layout) {
 	await(2, 5)
 	awaitPods(e, "lowered", 7)
 	mustLive(e, "lowered", busy...)
+	passes(e, "lowered", 1) // the one that has taken the pods takes their Jobs, too
 	mustStay(e, "lowered")
 }

@@ -67,6 +67,12 @@ func tokenOf(e *kit.Env, account string, mayLaunch bool, request authenticationv
 			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: account, Namespace: e.Namespace}},
 		})
 	}
+	return requestToken(e, account, request)
+}
+
+// requestToken has the API server make a token of a service account.
+func requestToken(e *kit.Env, account string, request authenticationv1.TokenRequestSpec) string {
+	e.T.Helper()
 	token := &authenticationv1.TokenRequest{Spec: request}
 	a := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account, Namespace: e.Namespace}}
 	if err := e.Client.SubResource("token").Create(e.T.Context(), a, token); err != nil {
@@ -176,15 +182,7 @@ func pushAPodAttachesOnlyAsItself(t *testing.T) {
 			BoundObjectRef: &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: p.Name, UID: p.UID},
 		}
 	}
-	token := func(request authenticationv1.TokenRequestSpec) string {
-		t.Helper()
-		r := &authenticationv1.TokenRequest{Spec: request}
-		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default", Namespace: e.Namespace}}
-		if err := e.Client.SubResource("token").Create(t.Context(), account, r); err != nil {
-			t.Fatalf("make a token: %v", err)
-		}
-		return r.Status.Token
-	}
+	token := func(request authenticationv1.TokenRequestSpec) string { return requestToken(e, "default", request) }
 	gone := pods[1].DeepCopy()
 	ofGone := token(bound(gone, v1alpha1.TokenAudience))
 	if err := e.Client.Delete(t.Context(), gone, client.GracePeriodSeconds(0)); err != nil {

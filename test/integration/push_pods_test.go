@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/config"
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 )
 
@@ -166,9 +167,10 @@ func pushAPodThatDoesNotStartIsReplaced(t *testing.T) {
 func pushJobsMadeByOthersStartWarmOrAsOrdinaryOnes(t *testing.T) {
 	e := kit.New(t)
 	e.NeedEntrypoint()
-	stop := e.PushOperator(e.WithWebhook())
+	address := e.FreeAddress()
+	stop := e.PushOperator(func(c *config.Operator) { c.Push.WebhookAddress = address })
 	h := filledPool(e, scriptPool("sh").Idle(2))
-	e.InstallWebhook([]byte(e.Pods("sh")[0].Annotations[v1alpha1.AnnotationGatewayCA]))
+	e.InstallWebhook(address, []byte(e.Pods("sh")[0].Annotations[v1alpha1.AnnotationGatewayCA]))
 	kubectl := kubectlOf(t, e)
 	launch := kit.Launch("", h).Shell("exit 0").Spec(func(s *batchv1.JobSpec) { s.ManagedBy = nil }).Obj()
 

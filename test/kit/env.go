@@ -44,8 +44,6 @@ type Env struct {
 	Namespace string
 	Config    *rest.Config
 	Client    client.WithWatch // reads from the API server, not from a cache
-
-	webhook string // where the operator's is served
 }
 
 // New is a new namespace in the shared lab, whose API server knows HotStandbyJobs.

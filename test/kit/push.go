@@ -118,16 +118,9 @@ func (e *Env) PushOperator(change ...func(*config.Operator)) (stop func()) {
 	return stop
 }
 
-// WithWebhook has an operator serve its webhook, for InstallWebhook.
-func (e *Env) WithWebhook() func(*config.Operator) {
-	return func(c *config.Operator) {
-		c.Push.WebhookAddress = e.FreeAddress()
-		e.webhook = c.Push.WebhookAddress
-	}
-}
-
-// InstallWebhook has the API server call the webhook of the namespace's operator, as the manifests would have it called.
-func (e *Env) InstallWebhook(ca []byte) {
+// InstallWebhook has the API server call the webhook of the namespace's operator at an address, as the manifests would have
+// it called.
+func (e *Env) InstallWebhook(address string, ca []byte) {
 	e.T.Helper()
 	text, err := os.ReadFile(filepath.Join(Root(), "config", "webhook", "configuration.yaml"))
 	if err != nil {
@@ -140,7 +133,7 @@ func (e *Env) InstallWebhook(ca []byte) {
 	w.Name = "launcher-" + e.Namespace
 	for i := range w.Webhooks {
 		c := &w.Webhooks[i].ClientConfig
-		c.URL, c.Service, c.CABundle = new("https://"+e.webhook+*c.Service.Path), nil, ca
+		c.URL, c.Service, c.CABundle = new("https://"+address+*c.Service.Path), nil, ca
 		w.Webhooks[i].NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: e.Namespace}}
 	}
 	e.CreateClusterWide(w)
