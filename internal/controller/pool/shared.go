@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -128,13 +129,31 @@ func (s *snapshot) tail(job *batchv1.Job, gone []unit.Unit) (places int, toSee b
 	return places, toSee
 }
 
-// resize sets a shared Job's completions, and parallelism with it: only together can they be changed.
+// maxResizes is how often a resize is tried while others write the Job's status.
+const maxResizes = 5
+
+// resize sets a shared Job's completions, and parallelism with it: only together can they be changed. A write that only
+// others' writes of its status got in the way of is made again: what a cut leaves in place, no later pass would cut.
 func (r *Reconciler) resize(ctx context.Context, job *batchv1.Job, completions int) error {
-	changed := job.DeepCopy()
-	changed.Spec.Completions = new(int32(completions))
-	changed.Spec.Parallelism = new(int32(completions))
-	patch := client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Patch(ctx, changed, patch); err != nil {
+	var err error
+	for from, tries := job, 0; tries < maxResizes; tries++ {
+		changed := from.DeepCopy()
+		changed.Spec.Completions = new(int32(completions))
+		changed.Spec.Parallelism = new(int32(completions))
+		err = r.Client.Patch(ctx, changed, client.MergeFromWithOptions(from, client.MergeFromWithOptimisticLock{}))
+		if !apierrors.IsConflict(err) {
+			break
+		}
+		from = &batchv1.Job{}
+		if read := r.Reader.Get(ctx, client.ObjectKeyFromObject(job), from); read != nil {
+			err = read
+			break
+		}
+		if from.UID != job.UID || !ptr.Equal(from.Spec.Completions, job.Spec.Completions) {
+			break // not as it was when this was decided
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("resize Job %s to %d completions: %w", job.Name, completions, err)
 	}
 	return nil

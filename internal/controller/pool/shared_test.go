@@ -3,6 +3,7 @@
 package pool
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,6 +75,46 @@ func TestSharedJobThatIsGoneIsNoRefusal(t *testing.T) {
 	c.pass()
 	if got := c.condition(v1alpha1.ConditionDegraded); got != "False AsExpected" {
 		t.Errorf("Degraded is %s", got)
+	}
+}
+
+// The Job controller writes the status of a shared Job whenever a pod of it ends, as those do that are retired.
+func TestSharedJobIsCutThoughItsStatusChanges(t *testing.T) {
+	for name, tc := range map[string]struct {
+		writes int // of others, each just before one of ours
+		grown  bool
+		want   int32
+	}{
+		"twice":                {writes: 2, want: 1},
+		"without end":          {writes: 99, want: 2},
+		"and so does its size": {writes: 2, grown: true, want: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, shareJob)
+			c.fill()
+			job := &c.jobs()[0]
+			s := &snapshot{pool: c.pool(), jobs: []*batchv1.Job{job}}
+			for i := range 2 {
+				s.units = append(s.units, unit.Unit{Job: job, Unit: pool.Unit{Name: unit.SharedName(job, i), Index: i, Phase: pool.Idle}})
+			}
+			left := tc.writes
+			c.onPatch = func(client.Object) error {
+				if left == 0 {
+					return nil
+				}
+				left--
+				other := &c.jobs()[0]
+				if tc.grown {
+					other.Spec.Completions, other.Spec.Parallelism = new(int32(4)), new(int32(4))
+				}
+				other.Annotations["written"] = strconv.Itoa(left)
+				return c.server.Update(t.Context(), other)
+			}
+			err := c.r.cut(t.Context(), s, s.units[1:])
+			if got := *c.jobs()[0].Spec.Completions; got != tc.want || (err == nil) != (tc.want == 1) {
+				t.Errorf("%d completions, want %d; error: %v", got, tc.want, err)
+			}
+		})
 	}
 }
 
