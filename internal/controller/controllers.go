@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -21,6 +22,9 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/probe"
 )
+
+// statusPeriod is how old a pool's numbers may be, in its status alone: nothing is decided by them.
+const statusPeriod = time.Second
 
 // signalBuffer takes what a prober says while the pool controller starts.
 const signalBuffer = 1024
@@ -68,6 +72,8 @@ func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator, push Pus
 		Suffix:   func() string { return rand.String(5) },
 		Secrets:  c.RedisPasswordSecrets,
 		Indexes:  c.SharedJobIndexes,
+
+		StatusPeriod: statusPeriod,
 
 		Unlaunchable: push.Unlaunchable,
 		Entrypoint:   push.Entrypoint,

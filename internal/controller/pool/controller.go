@@ -58,6 +58,10 @@ type Reconciler struct {
 	Secrets  bool          // Secrets with Redis passwords may be read
 	Indexes  int32         // how many indexes a shared Job gets before another takes over
 
+	// StatusPeriod is how long a pool's status waits after the one before: in a burst of launches each would be a write
+	// more. Zero: it never waits.
+	StatusPeriod time.Duration
+
 	// Unlaunchable says that the cluster's Jobs can't be run by the launcher, so that no pool can have assignment: Push.
 	Unlaunchable bool
 
@@ -99,13 +103,13 @@ func (r *Reconciler) forget(name types.NamespacedName) {
 	r.Prober.Forget(name)
 }
 
-// soonest is when to look again: for the plan, for a pod that changes by time alone, for the server's second opinion, or
-// for a password that may have been corrected.
+// soonest is when to look again: for the plan, for a pod that changes by time alone, for the server's second opinion, for a
+// password that may have been corrected, or to write a status that waits.
 func (s *snapshot) soonest(wake time.Duration) time.Duration {
 	for _, u := range s.units {
 		wake = pool.Sooner(wake, u.Wake)
 	}
-	for _, next := range []time.Time{s.memory.admission.next, s.memory.password.again} {
+	for _, next := range []time.Time{s.memory.admission.next, s.memory.password.again, s.memory.status.due} {
 		if !next.IsZero() {
 			wake = pool.Sooner(wake, max(time.Millisecond, next.Sub(s.state.Now)))
 		}

@@ -24,6 +24,7 @@ type memory struct {
 	// unsure are names of Jobs, or of plain pods, whose creation got no clear answer. They are used again before new ones are, so that a Job
 	// that was made after all isn't made twice.
 	unsure  []string
+	status  written
 	podless map[string]time.Time // units without pods, by when they were first seen so
 	failed  map[string]bool      // failed units that an event has been sent about
 	said    map[string]string
@@ -37,6 +38,9 @@ type admission struct {
 	tries    int
 	next     time.Time // when to ask again; zero: no need
 }
+
+// written is when the status was written last, and when one that waits is due; zero: none waits.
+type written struct{ at, due time.Time }
 
 type memories struct {
 	mu     sync.Mutex

@@ -85,6 +85,37 @@ func TestNothingIsWrittenAtRest(t *testing.T) {
 	}
 }
 
+func TestNumbersWaitForTheStatusBeforeThem(t *testing.T) {
+	c := newCluster(t, nil)
+	c.fill()
+	c.r.StatusPeriod = time.Second
+	c.clock.SetTime(noon.Add(time.Minute))
+	shown := func(what string, busy int32, again time.Duration) { // again is 0 where something else may call for a pass
+		t.Helper()
+		result := c.pass()
+		if got := c.pool().Status.BusyCount; got != busy || again > 0 && result.RequeueAfter != again {
+			t.Errorf("%s: %d busy, and another pass in %s; want %d and %s", what, got, result.RequeueAfter, busy, again)
+		}
+	}
+	names := c.podNames()
+	c.change(names[0], busy)
+	shown("the first change", 1, 0)
+	c.clock.SetTime(c.clock.Now().Add(400 * time.Millisecond))
+	c.change(names[1], busy)
+	shown("the next one", 1, 600*time.Millisecond)
+	c.clock.SetTime(c.clock.Now().Add(200 * time.Millisecond))
+	shown("meanwhile", 1, 400*time.Millisecond)
+	c.clock.SetTime(c.clock.Now().Add(400 * time.Millisecond))
+	shown("when it is due", 2, 0)
+
+	c.change(names[0], func(p *corev1.Pod) { p.Annotations[v1alpha1.AnnotationBusy] = "false" })
+	c.respec(func(s *v1alpha1.HotStandbyJobSpec) { s.MaxReplicas = new(int32(9)) })
+	c.pass()
+	if got := c.pool(); got.Status.ObservedGeneration != got.Generation {
+		t.Errorf("generation %d is acknowledged, want %d at once", got.Status.ObservedGeneration, got.Generation)
+	}
+}
+
 // TestLostAnswers holds that a unit is never made twice, though the answer to its creation got lost, and though the
 // cache doesn't show it yet (defect 2).
 func TestLostAnswers(t *testing.T) {

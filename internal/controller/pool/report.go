@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,18 +28,34 @@ import (
 // report writes the status where it has changed, and sends events for what happened.
 func (r *Reconciler) report(ctx context.Context, s *snapshot, plan pool.Plan) error {
 	trouble := s.trouble(plan)
-	_, err := kube.PatchStatus(ctx, r.Client, s.pool, func(status *v1alpha1.HotStandbyJobStatus) {
+	wrote, err := kube.PatchStatus(ctx, r.Client, s.pool, func(status *v1alpha1.HotStandbyJobStatus) {
 		before := status.DeepCopy()
 		s.fill(status, plan, trouble)
-		if !equality.Semantic.DeepEqual(before, status) {
-			status.LastSyncTime = new(metav1.NewMicroTime(s.view.Now))
+		s.memory.status.due = time.Time{}
+		if equality.Semantic.DeepEqual(before, status) {
+			return
 		}
+		if due := s.memory.status.at.Add(r.StatusPeriod); s.view.Now.Before(due) && mayWait(before, status) {
+			s.memory.status.due = due
+			*status = *before
+			return
+		}
+		status.LastSyncTime = new(metav1.NewMicroTime(s.view.Now))
 	})
+	if wrote {
+		s.memory.status.at = s.view.Now
+	}
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		err = nil // the spec has changed meanwhile, and its own pass writes the status; or the pool is gone
 	}
 	r.announce(s, trouble)
 	return err
+}
+
+// mayWait tells whether a status neither acknowledges a spec nor is what another process would go on from.
+func mayWait(before, after *v1alpha1.HotStandbyJobStatus) bool {
+	return before.ObservedGeneration == after.ObservedGeneration && before.CurrentRevision == after.CurrentRevision &&
+		before.ConsecutiveFailures == after.ConsecutiveFailures
 }
 
 // fill sets a status to what was seen and decided.
