@@ -45,10 +45,11 @@ fi
 
 # What several tests run is built once, before they keep the machine busy.
 if [[ " $* " == *" . "* ]]; then
-	echo "building the operator for the tests"
+	echo "building the operator and helm for the tests"
 	export HSJ_OPERATOR="$scratch/operator" HSJ_OPERATOR_IMAGE="$scratch/operator.tar"
 	go build -race -o "$HSJ_OPERATOR" ./cmd/operator
 	go run -C lab ./cmd/lab image operator --output "$HSJ_OPERATOR_IMAGE"
+	go tool -modfile=tools/helm/go.mod helm version --short >/dev/null
 fi
 
 failed=()
