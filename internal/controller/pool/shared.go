@@ -83,7 +83,7 @@ func (r *Reconciler) createShared(ctx context.Context, s *snapshot, units int) (
 func (s *snapshot) growing() *batchv1.Job {
 	var newest *batchv1.Job
 	for _, job := range s.jobs {
-		if !shared(job) || job.DeletionTimestamp != nil || unit.Finished(job) != nil || job.Labels[v1alpha1.LabelRevision] != s.view.Revision {
+		if !shared(job) || ends(job) || job.Labels[v1alpha1.LabelRevision] != s.view.Revision {
 			continue
 		}
 		if newest == nil || cmp.Or(job.CreationTimestamp.Compare(newest.CreationTimestamp.Time), cmp.Compare(job.Name, newest.Name)) > 0 {
@@ -93,67 +93,60 @@ func (s *snapshot) growing() *batchv1.Job {
 	return newest
 }
 
-// cut takes from the tail of shared Jobs the indexes of units that are gone or have ended. A Job that has no other is
-// deleted, unless ended units in it shall still be looked at.
+// ends says whether a Job starts no pods any more.
+func ends(job *batchv1.Job) bool { return job.DeletionTimestamp != nil || unit.Finished(job) != nil }
+
+// cut takes from the tail of shared Jobs the indexes of units that are gone, with those behind them that have ended, and the
+// indexes of which nothing is left: where the cut of a pass before didn't come about. A Job that has no other is deleted,
+// unless ended units in it shall still be looked at. A Job that has changed meanwhile, as it does whenever a pod of it ends,
+// is the next pass's.
 func (r *Reconciler) cut(ctx context.Context, s *snapshot, gone []unit.Unit) error {
 	var errs []error
 	for _, job := range s.jobs {
-		if !slices.ContainsFunc(gone, func(u unit.Unit) bool { return shared(job) && u.Job == job }) {
+		if !shared(job) || s.pool.Spec.Paused {
 			continue
 		}
-		live, toSee := s.tail(job, gone)
-		size := unitSize(job)
-		switch {
-		case live == 0 && !toSee:
+		live, places := s.tail(job, gone)
+		retired := slices.ContainsFunc(gone, func(u unit.Unit) bool { return u.Job == job })
+		if retired && places == 0 {
 			errs = append(errs, r.delete(ctx, job, client.Preconditions{UID: &job.UID, ResourceVersion: &job.ResourceVersion},
 				client.PropagationPolicy("Background")))
-		case live > 0 && live*size < int(ptr.Deref(job.Spec.Completions, 0)): // without any completions it would be complete
-			errs = append(errs, r.resize(ctx, job, live*size))
+			continue
+		}
+		if retired {
+			places = live
+		}
+		// Without any completions it would be complete.
+		if size := unitSize(job); places > 0 && places*size < int(ptr.Deref(job.Spec.Completions, 0)) && !ends(job) {
+			if err := r.resize(ctx, job, places*size); !apierrors.IsConflict(err) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// tail is how many places of a shared Job there are up to the last that is in use, and whether any holds ended pods.
-func (s *snapshot) tail(job *batchv1.Job, gone []unit.Unit) (places int, toSee bool) {
+// tail is how many places of a shared Job there are up to the last unit that lives, and up to the last that is there.
+func (s *snapshot) tail(job *batchv1.Job, gone []unit.Unit) (live, places int) {
 	for _, u := range s.units {
 		if u.Job != job || slices.ContainsFunc(gone, func(g unit.Unit) bool { return g.Name == u.Name }) {
 			continue
 		}
-		if u.Phase == pool.Failed || u.Phase == pool.Succeeded {
-			toSee = true
-			continue
-		}
 		places = max(places, u.Index+1)
+		if u.Phase != pool.Failed && u.Phase != pool.Succeeded {
+			live = max(live, u.Index+1)
+		}
 	}
-	return places, toSee
+	return live, places
 }
 
-// maxResizes is how often a resize is tried while others write the Job's status.
-const maxResizes = 5
-
-// resize sets a shared Job's completions, and parallelism with it: only together can they be changed. A write that only
-// others' writes of its status got in the way of is made again: what a cut leaves in place, no later pass would cut.
+// resize sets a shared Job's completions, and parallelism with it: only together can they be changed.
 func (r *Reconciler) resize(ctx context.Context, job *batchv1.Job, completions int) error {
-	var err error
-	for from, tries := job, 0; tries < maxResizes; tries++ {
-		changed := from.DeepCopy()
-		changed.Spec.Completions = new(int32(completions))
-		changed.Spec.Parallelism = new(int32(completions))
-		err = r.Client.Patch(ctx, changed, client.MergeFromWithOptions(from, client.MergeFromWithOptimisticLock{}))
-		if !apierrors.IsConflict(err) {
-			break
-		}
-		from = &batchv1.Job{}
-		if read := r.Reader.Get(ctx, client.ObjectKeyFromObject(job), from); read != nil {
-			err = read
-			break
-		}
-		if from.UID != job.UID || !ptr.Equal(from.Spec.Completions, job.Spec.Completions) {
-			break // not as it was when this was decided
-		}
-	}
-	if err != nil {
+	changed := job.DeepCopy()
+	changed.Spec.Completions = new(int32(completions))
+	changed.Spec.Parallelism = new(int32(completions))
+	patch := client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, changed, patch); err != nil {
 		return fmt.Errorf("resize Job %s to %d completions: %w", job.Name, completions, err)
 	}
 	return nil

@@ -3,7 +3,6 @@
 package pool
 
 import (
-	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,42 +79,32 @@ func TestSharedJobThatIsGoneIsNoRefusal(t *testing.T) {
 
 // The Job controller writes the status of a shared Job whenever a pod of it ends, as those do that are retired.
 func TestSharedJobIsCutThoughItsStatusChanges(t *testing.T) {
-	for name, tc := range map[string]struct {
-		writes int // of others, each just before one of ours
-		grown  bool
-		want   int32
-	}{
-		"twice":                {writes: 2, want: 1},
-		"without end":          {writes: 99, want: 2},
-		"and so does its size": {writes: 2, grown: true, want: 4},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := newCluster(t, shareJob)
-			c.fill()
-			job := &c.jobs()[0]
-			s := &snapshot{pool: c.pool(), jobs: []*batchv1.Job{job}}
-			for i := range 2 {
-				s.units = append(s.units, unit.Unit{Job: job, Unit: pool.Unit{Name: unit.SharedName(job, i), Index: i, Phase: pool.Idle}})
-			}
-			left := tc.writes
-			c.onPatch = func(client.Object) error {
-				if left == 0 {
-					return nil
-				}
-				left--
-				other := &c.jobs()[0]
-				if tc.grown {
-					other.Spec.Completions, other.Spec.Parallelism = new(int32(4)), new(int32(4))
-				}
-				other.Annotations["written"] = strconv.Itoa(left)
-				return c.server.Update(t.Context(), other)
-			}
-			err := c.r.cut(t.Context(), s, s.units[1:])
-			if got := *c.jobs()[0].Spec.Completions; got != tc.want || (err == nil) != (tc.want == 1) {
-				t.Errorf("%d completions, want %d; error: %v", got, tc.want, err)
-			}
-		})
+	c := newCluster(t, func(s *v1alpha1.HotStandbyJobSpec) { s.Layout, s.IdleTarget = v1alpha1.LayoutSharedJob, 3 })
+	c.fill()
+	completions := func(when string, want int32) {
+		t.Helper()
+		if got := *c.jobs()[0].Spec.Completions; got != want {
+			t.Errorf("%s: %d completions, want %d", when, got, want)
+		}
 	}
+	c.respec(func(s *v1alpha1.HotStandbyJobSpec) { s.IdleTarget = 1 })
+	c.onPatch = func(o client.Object) error {
+		if _, ok := o.(*batchv1.Job); !ok {
+			return nil
+		}
+		job := &c.jobs()[0] // just before ours
+		job.Status.FailedIndexes = new("1,2")
+		return c.server.Status().Update(t.Context(), job)
+	}
+	c.pass()
+	completions("another write came between", 3)
+	c.onPatch = nil
+	c.respec(func(s *v1alpha1.HotStandbyJobSpec) { s.Paused = true })
+	c.pass()
+	completions("paused", 3)
+	c.respec(func(s *v1alpha1.HotStandbyJobSpec) { s.Paused = false })
+	c.pass()
+	completions("a later pass", 1)
 }
 
 // TestCut is about which indexes are taken from a shared Job's tail, and when it goes as a whole.
@@ -123,9 +112,10 @@ func TestCut(t *testing.T) {
 	type place struct {
 		phase pool.Phase
 		gone  bool // just retired
+		none  bool // nothing is left of it
 	}
-	idle, gone := place{pool.Idle, false}, place{pool.Idle, true}
-	failed, done := place{pool.Failed, false}, place{pool.Succeeded, false}
+	idle, gone, none := place{phase: pool.Idle}, place{phase: pool.Idle, gone: true}, place{none: true}
+	failed, done := place{phase: pool.Failed}, place{phase: pool.Succeeded}
 	for name, tc := range map[string]struct {
 		size   int
 		places []place
@@ -138,6 +128,10 @@ func TestCut(t *testing.T) {
 		"ended ones behind the last go with the tail": {1, []place{idle, done, gone, failed}, 1},
 		"ended ones before the last stay":             {1, []place{failed, idle, gone}, 2},
 		"units of three indexes":                      {3, []place{idle, gone}, 3},
+		"what wasn't cut before":                      {1, []place{idle, none}, 1},
+		"what is to be seen stays before it":          {1, []place{idle, failed, none}, 2},
+		"it would be complete":                        {1, []place{none}, 1},
+		"a hole from before":                          {1, []place{none, idle}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t, func(s *v1alpha1.HotStandbyJobSpec) {
@@ -150,6 +144,9 @@ func TestCut(t *testing.T) {
 			s := &snapshot{pool: c.pool(), jobs: []*batchv1.Job{job, {}}}
 			var retired []unit.Unit
 			for i, p := range tc.places {
+				if p.none {
+					continue
+				}
 				u := unit.Unit{Job: job, Unit: pool.Unit{Name: unit.SharedName(job, i), Index: i, Phase: p.phase}}
 				s.units = append(s.units, u)
 				if p.gone {
