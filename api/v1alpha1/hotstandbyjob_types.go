@@ -30,6 +30,7 @@ import (
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Assignment",type=string,JSONPath=`.spec.assignment`,description="How pods get their work"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.layout) || self.spec.layout != 'SharedJob' || size(self.metadata.name) <= 49",message="metadata.name must have at most 49 characters with layout: SharedJob: the unit's index is part of each pod's hostname"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.jobTemplate) || !has(self.spec.jobTemplate.completionMode) || self.spec.jobTemplate.completionMode != 'Indexed' || size(self.metadata.name) + size(string((has(self.spec.jobTemplate.parallelism) ? self.spec.jobTemplate.parallelism : 1) - 1)) <= 54",message="metadata.name must have at most 53 characters with completionMode: Indexed, 52 with parallelism over 10, 51 with parallelism over 100: the index is part of each pod's hostname"
 type HotStandbyJob struct {

@@ -172,7 +172,7 @@ func TestAPIColumns(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	want := []string{
 		"NAME", "MODE", "IDLETARGET", "MIN", "MAX", "BUSY", "IDLE", "ACTIVEPODS", "DESIREDACTIVE", "CHILDJOBS", "ACTIVEJOBS",
-		"COMPLETEDJOBS", "FAILEDJOBS", "LASTSYNC", "AGE", "READY", "REASON",
+		"COMPLETEDJOBS", "FAILEDJOBS", "LASTSYNC", "AGE", "READY", "REASON", "ASSIGNMENT",
 	}
 	if diff := cmp.Diff(want, strings.Fields(lines[0])); diff != "" {
 		t.Errorf("columns (-want +got):\n%s", diff)
@@ -183,7 +183,7 @@ func TestAPIColumns(t *testing.T) {
 	}
 	values[13], values[14] = "", "" // times
 	if diff := cmp.Diff([]string{
-		"x", "annotation", "5", "1", "9", "2", "3", "4", "7", "8", "5", "2", "1", "", "", "False", "Filling",
+		"x", "annotation", "5", "1", "9", "2", "3", "4", "7", "8", "5", "2", "1", "", "", "False", "Filling", "Pull",
 	}, values); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
 	}
