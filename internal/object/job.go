@@ -22,6 +22,8 @@ const (
 	// PodRetired is the pod condition that makes the index of a shared Job fail for good when its idle pod is retired, so
 	// that the Job doesn't start it again.
 	PodRetired corev1.PodConditionType = "hsj.paia.tech/Retired"
+	// ReasonRetired is the reason of PodRetired.
+	ReasonRetired = "Retired"
 
 	// defaultBackoffLimit is that of batch/v1 Jobs.
 	defaultBackoffLimit = 6

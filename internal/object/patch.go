@@ -41,7 +41,7 @@ func RetiredPatch(resourceVersion string, now time.Time) []byte {
 	return encode(map[string]any{
 		"metadata": map[string]any{"resourceVersion": resourceVersion},
 		"status": map[string]any{"conditions": []corev1.PodCondition{{
-			Type: PodRetired, Status: corev1.ConditionTrue, Reason: "Retired", Message: "an idle pod too many",
+			Type: PodRetired, Status: corev1.ConditionTrue, Reason: ReasonRetired, Message: "an idle pod too many",
 			LastTransitionTime: metav1.NewTime(now),
 		}}},
 	})

@@ -21,9 +21,9 @@ import (
 
 // adopt makes a pool the owner of a Job that has none, or, with assignment Push, of a pod.
 func (r *Reconciler) adopt(ctx context.Context, h *v1alpha1.HotStandbyJob, o client.Object) error {
-	kind := "Job"
+	kind, reason := "Job", ReasonJobAdopted
 	if _, ok := o.(*corev1.Pod); ok {
-		kind = "Pod"
+		kind, reason = "Pod", ReasonPodAdopted
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"uid":             o.GetUID(),
@@ -35,7 +35,7 @@ func (r *Reconciler) adopt(ctx context.Context, h *v1alpha1.HotStandbyJob, o cli
 	if err := r.Client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return fmt.Errorf("adopt %s %s: %w", kind, o.GetName(), err)
 	}
-	r.event(h, corev1.EventTypeNormal, kind+"Adopted", "Adopt", "adopted "+kind+" "+o.GetName()+", which had no owner")
+	r.event(h, corev1.EventTypeNormal, reason, "Adopt", "adopted "+kind+" "+o.GetName()+", which had no owner")
 	return nil
 }
 

@@ -184,7 +184,7 @@ func (r *Reconciler) announce(s *snapshot, trouble condition.Trouble) {
 		}
 		present[u.Name] = true
 		if !s.memory.failed[u.Name] {
-			r.event(s.pool, corev1.EventTypeWarning, "UnitFailed", "Observe", strings.TrimSuffix("unit "+u.Name+" failed: "+u.Reason, ": "))
+			r.event(s.pool, corev1.EventTypeWarning, ReasonUnitFailed, "Observe", strings.TrimSuffix("unit "+u.Name+" failed: "+u.Reason, ": "))
 		}
 	}
 	s.memory.failed = present
@@ -194,7 +194,7 @@ func (r *Reconciler) announce(s *snapshot, trouble condition.Trouble) {
 	}
 	if overridden := object.Overridden(s.pool); len(overridden) > 0 && s.memory.said["overridden"] != s.view.Revision {
 		s.memory.said["overridden"] = s.view.Revision
-		r.event(s.pool, corev1.EventTypeWarning, "FieldOverridden", "Build", strings.Join(overridden, "; "))
+		r.event(s.pool, corev1.EventTypeWarning, ReasonFieldOverridden, "Build", strings.Join(overridden, "; "))
 	}
 }
 

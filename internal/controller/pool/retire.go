@@ -61,7 +61,7 @@ func (r *Reconciler) retire(ctx context.Context, s *snapshot, units []unit.Unit)
 	errs = append(errs, r.cut(ctx, s, gone))
 	// Those without pods, of a shared Job, were counted when these went.
 	if n := len(slices.DeleteFunc(gone, func(u unit.Unit) bool { return shared(u.Job) && len(u.Pods) == 0 })); n > 0 {
-		r.event(s.pool, corev1.EventTypeNormal, "UnitsRetired", "Retire", fmt.Sprintf("retired %d units", n))
+		r.event(s.pool, corev1.EventTypeNormal, ReasonUnitsRetired, "Retire", fmt.Sprintf("retired %d units", n))
 		log.FromContext(ctx).Info("retired units", "count", n)
 	}
 	return errors.Join(errs...)
