@@ -11,6 +11,7 @@ MODULES := api client tools lab .
 CRD := config/crd/apps.paia.tech_hotstandbyjobs.yaml
 CONTROLLER_GEN := go tool -modfile=$(CURDIR)/tools/go.mod controller-gen
 GOLANGCI_LINT := go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
+CRD_REF_DOCS := go tool -modfile=$(CURDIR)/tools/crd-ref-docs/go.mod crd-ref-docs
 BUF := go tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 LAB := go run -C lab ./cmd/lab
 
@@ -33,12 +34,14 @@ lab-up: ## Start a real Kubernetes on this machine; LAB_FLAGS="--sim-nodes 100" 
 lab-down: ## Stop it and remove all that belongs to it
 	$(LAB) down
 
-generate: ## Write what is generated from the Go sources and the protocols: code, CRD and RBAC
+generate: ## Write what is generated from the Go sources and the protocols: code, CRD, RBAC and docs/api.md
 	cd api && $(CONTROLLER_GEN) object:headerFile=../tools/boilerplate.go.txt paths=./...
 	cd api && $(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./... output:crd:dir=../config/crd
 	go run -C tools ./crdtrim ../$(CRD)
 	$(CONTROLLER_GEN) rbac:roleName=hotstandbyjob-operator,fileName=role.yaml \
 		paths='./internal/...' paths='./cmd/operator/...' output:rbac:dir=config/rbac
+	$(CRD_REF_DOCS) --source-path=api --config=tools/crd-ref-docs/config.yaml --renderer=markdown \
+		--templates-dir=tools/crd-ref-docs/templates --output-path=docs/api.md --log-level=ERROR
 	$(BUF) generate
 
 lint: ## Check the style of all modules; LINT_FLAGS=--fix mends what can be mended

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/restmapper"
+	"sigs.k8s.io/yaml"
+
+	"github.com/paia-tech/hotstandbyjob/test/docs"
+	"github.com/paia-tech/hotstandbyjob/test/kit"
+)
+
+// Every manifest in the documents, their examples and the samples is applied, by a server-side dry run that knows each
+// field. Those of other projects' kinds, which the lab doesn't have, are checked in test/docs.
+func TestTheDocumentsManifestsAreAccepted(t *testing.T) {
+	s := newServer(t)
+	mapper := s.mapper(t)
+	manifests, err := docs.Manifests(kit.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := 0
+	for _, m := range manifests {
+		kind := m.GroupVersionKind()
+		mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if meta.IsNoMatchError(err) && (strings.Contains(kind.Group, ".x-k8s.io") || !strings.Contains(kind.Group, "k8s.io") && strings.Contains(kind.Group, ".")) {
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", m, err)
+			continue
+		}
+		if m.GetName() == "" { // as the server would by generateName, which an apply can't
+			m.SetName(m.GetGenerateName() + "x")
+			m.SetGenerateName("")
+		}
+		var client dynamic.ResourceInterface = s.client.Resource(mapping.Resource)
+		if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+			m.SetNamespace(s.namespace)
+			client = s.client.Resource(mapping.Resource).Namespace(s.namespace)
+		}
+		text, err := yaml.Marshal(m.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Patch(t.Context(), m.GetName(), types.ApplyPatchType, text, metav1.PatchOptions{
+			FieldManager: "documents", Force: new(true), DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
+		})
+		if err != nil {
+			t.Errorf("%s is refused: %v", m, err)
+		}
+		applied++
+	}
+	if applied < 15 {
+		t.Errorf("applied %d manifests only", applied)
+	}
+}
+
+// mapper knows the kinds that the server has.
+func (s server) mapper(t *testing.T) meta.RESTMapper {
+	t.Helper()
+	config, err := s.lab.RESTConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := restmapper.GetAPIGroupResources(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return restmapper.NewDiscoveryRESTMapper(groups)
+}
