@@ -35,42 +35,51 @@ func (m Manifest) String() string { return fmt.Sprintf("%s: %s %s", m.Group, m.G
 // Manifests are the objects in all documents below a folder: in Markdown the blocks of YAML, and whole files of YAML in
 // docs/examples and config/samples. A block without a kind is part of something, such as a chart's values: it must be YAML.
 func Manifests(root string) ([]Manifest, error) {
-	var all []Manifest
-	add := func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		file, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		for i, block := range blocks(file, string(text)) {
-			objects, err := decode(block)
-			if err != nil {
-				return fmt.Errorf("%s, block %d: %w", file, i+1, err)
-			}
-			for _, o := range objects {
-				all = append(all, Manifest{File: file, Group: fmt.Sprintf("%s, block %d", file, i+1), Unstructured: o})
-			}
-		}
-		return nil
-	}
-	for _, dir := range []string{"docs", "config/samples"} {
-		if err := filepath.WalkDir(filepath.Join(root, dir), add); err != nil {
-			return nil, err
-		}
-	}
-	pages, err := filepath.Glob(filepath.Join(root, "*.md"))
+	files, err := filepath.Glob(filepath.Join(root, "*.md"))
 	if err != nil {
 		return nil, err
 	}
-	for _, page := range pages {
-		if err := filepath.WalkDir(page, add); err != nil {
+	for _, dir := range []string{"docs", "config/samples"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				files = append(files, path)
+			}
+			return err
+		})
+		if err != nil {
 			return nil, err
+		}
+	}
+	var all []Manifest
+	for _, path := range files {
+		manifests, err := manifestsOf(root, path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, manifests...)
+	}
+	return all, nil
+}
+
+// manifestsOf are those of one file.
+func manifestsOf(root, path string) ([]Manifest, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	file, err := filepath.Rel(root, path)
+	if err != nil {
+		return nil, err
+	}
+	var all []Manifest
+	for i, block := range blocks(file, string(text)) {
+		group := fmt.Sprintf("%s, block %d", file, i+1)
+		objects, err := decode(block)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", group, err)
+		}
+		for _, o := range objects {
+			all = append(all, Manifest{File: file, Group: group, Unstructured: o})
 		}
 	}
 	return all, nil

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/yaml"
 
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/test/docs"
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 )
@@ -80,4 +81,32 @@ func (s server) mapper(t *testing.T) meta.RESTMapper {
 		t.Fatal(err)
 	}
 	return restmapper.NewDiscoveryRESTMapper(groups)
+}
+
+// The quick start, step by step. What the webhook does is done by hand: another operator may have its own in this lab.
+func TestTheDocumentsQuickStartWorks(t *testing.T) {
+	t.Parallel()
+	e := pushEnv(t)
+	s := server{lab: e.Lab, namespace: e.Namespace, dir: t.TempDir()}
+	kubectl := kubectlOf(t, e)
+	manifests := blocks(document(t, "docs", "quickstart.md"), "yaml")
+	if len(manifests) != 2 {
+		t.Fatalf("the quick start has %d manifests, want the pool and the Job", len(manifests))
+	}
+	if err := s.apply(t, manifests[0]); err != nil {
+		t.Fatal(err)
+	}
+	kubectl("wait", "--for=condition=Ready", "hsj/hello", "--timeout=55s")
+	launch := strings.Replace(manifests[1], "\nspec:\n", "\nspec:\n  managedBy: "+v1alpha1.ManagedByLauncher+"\n", 1)
+	if err := s.apply(t, launch); err != nil {
+		t.Fatal(err)
+	}
+	kubectl("wait", "--for=condition=Complete", "job/hi", "--timeout=55s")
+	if got := kubectl("logs", "job/hi"); got != "hello, Ada\n" {
+		t.Errorf("it printed %q", got)
+	}
+	started := kubectl("get", "pods", "-l", "job-name=hi", "-o", `jsonpath={.items[*].metadata.annotations.hsj\.paia\.tech/start}`)
+	if started != v1alpha1.StartWarm {
+		t.Errorf("it started %q, want warm", started)
+	}
 }
