@@ -34,14 +34,14 @@ lab-up: ## Start a real Kubernetes on this machine; LAB_FLAGS="--sim-nodes 100" 
 lab-down: ## Stop it and remove all that belongs to it
 	$(LAB) down
 
-generate: ## Write what is generated from the Go sources and the protocols: code, CRD, RBAC and docs/api.md
+generate: ## Write what is generated from the Go sources and the protocols: code, CRD and RBAC
 	cd api && $(CONTROLLER_GEN) object:headerFile=../tools/boilerplate.go.txt paths=./...
 	cd api && $(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./... output:crd:dir=../config/crd
+	$(CRD_REF_DOCS) --source-path=api --config=tools/crd-ref-docs/config.yaml --renderer=markdown \
+		--templates-dir=tools/crd-ref-docs/templates --output-path=docs/api.md --log-level=ERROR
 	go run -C tools ./crdtrim ../$(CRD)
 	$(CONTROLLER_GEN) rbac:roleName=hotstandbyjob-operator,fileName=role.yaml \
 		paths='./internal/...' paths='./cmd/operator/...' output:rbac:dir=config/rbac
-	$(CRD_REF_DOCS) --source-path=api --config=tools/crd-ref-docs/config.yaml --renderer=markdown \
-		--templates-dir=tools/crd-ref-docs/templates --output-path=docs/api.md --log-level=ERROR
 	$(BUF) generate
 
 lint: ## Check the style of all modules; LINT_FLAGS=--fix mends what can be mended
