@@ -135,6 +135,7 @@ func (j *Journal) Record(l Launch) {
 	case Warm, Waited:
 		i, _ := slices.BinarySearch(Bounds, l.Total())
 		m.Latencies[i]++
+	case Rejected: // it has neither
 	}
 }
 
