@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -96,11 +97,13 @@ func TestTheDocumentsQuickStartWorks(t *testing.T) {
 	if err := s.apply(t, manifests[0]); err != nil {
 		t.Fatal(err)
 	}
+	e.AwaitStatus("hello", 2, 0) // longer than a command may take
 	kubectl("wait", "--for=condition=Ready", "hsj/hello", "--timeout=55s")
 	launch := strings.Replace(manifests[1], "\nspec:\n", "\nspec:\n  managedBy: "+v1alpha1.ManagedByLauncher+"\n", 1)
 	if err := s.apply(t, launch); err != nil {
 		t.Fatal(err)
 	}
+	awaitJob(e, "hi", batchv1.JobComplete)
 	kubectl("wait", "--for=condition=Complete", "job/hi", "--timeout=55s")
 	if got := kubectl("logs", "job/hi"); got != "hello, Ada\n" {
 		t.Errorf("it printed %q", got)
