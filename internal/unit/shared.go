@@ -17,7 +17,7 @@ import (
 
 // OfShared are the units of a Job whose indexes are units, each of so many pods.
 func (v View) OfShared(job *batchv1.Job, pods []*corev1.Pod, size int) []Unit {
-	if job.DeletionTimestamp != nil || Finished(job) != nil {
+	if Over(job) {
 		return []Unit{v.ofEnded(job, pods, size)}
 	}
 	byUnit := map[int][]*corev1.Pod{}

@@ -194,6 +194,9 @@ func (u *Unit) label(p *corev1.Pod, phase pool.Phase, managesEviction bool) {
 	}
 }
 
+// Over says whether a Job starts no pods any more.
+func Over(job *batchv1.Job) bool { return job.DeletionTimestamp != nil || Finished(job) != nil }
+
 // Finished is the condition that says that a Job has ended, or is about to; nil if it has not.
 func Finished(job *batchv1.Job) *batchv1.JobCondition {
 	i := slices.IndexFunc(job.Status.Conditions, func(c batchv1.JobCondition) bool {

@@ -83,7 +83,7 @@ func (r *Reconciler) createShared(ctx context.Context, s *snapshot, units int) (
 func (s *snapshot) growing() *batchv1.Job {
 	var newest *batchv1.Job
 	for _, job := range s.jobs {
-		if !shared(job) || ends(job) || job.Labels[v1alpha1.LabelRevision] != s.view.Revision {
+		if !shared(job) || unit.Over(job) || job.Labels[v1alpha1.LabelRevision] != s.view.Revision {
 			continue
 		}
 		if newest == nil || cmp.Or(job.CreationTimestamp.Compare(newest.CreationTimestamp.Time), cmp.Compare(job.Name, newest.Name)) > 0 {
@@ -93,17 +93,17 @@ func (s *snapshot) growing() *batchv1.Job {
 	return newest
 }
 
-// ends says whether a Job starts no pods any more.
-func ends(job *batchv1.Job) bool { return job.DeletionTimestamp != nil || unit.Finished(job) != nil }
-
 // cut takes from the tail of shared Jobs the indexes of units that are gone, with those behind them that have ended, and the
 // indexes of which nothing is left: where the cut of a pass before didn't come about. A Job that has no other is deleted,
 // unless ended units in it shall still be looked at. A Job that has changed meanwhile, as it does whenever a pod of it ends,
 // is the next pass's.
 func (r *Reconciler) cut(ctx context.Context, s *snapshot, gone []unit.Unit) error {
+	if s.pool.Spec.Paused {
+		return nil
+	}
 	var errs []error
 	for _, job := range s.jobs {
-		if !shared(job) || s.pool.Spec.Paused {
+		if !shared(job) {
 			continue
 		}
 		live, places := s.tail(job, gone)
@@ -117,7 +117,7 @@ func (r *Reconciler) cut(ctx context.Context, s *snapshot, gone []unit.Unit) err
 			places = live
 		}
 		// Without any completions it would be complete.
-		if size := unitSize(job); places > 0 && places*size < int(ptr.Deref(job.Spec.Completions, 0)) && !ends(job) {
+		if size := unitSize(job); places > 0 && places*size < int(ptr.Deref(job.Spec.Completions, 0)) && !unit.Over(job) {
 			if err := r.resize(ctx, job, places*size); !apierrors.IsConflict(err) {
 				errs = append(errs, err)
 			}
