@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 )
 
 // Manifest is an object that a document shows.
@@ -31,6 +33,13 @@ type Manifest struct {
 
 // String says which one it is.
 func (m Manifest) String() string { return fmt.Sprintf("%s: %s %s", m.Group, m.GetKind(), m.GetName()) }
+
+// Others tells whether neither Kubernetes nor this project has such a kind.
+func (m Manifest) Others() bool {
+	group := m.GroupVersionKind().Group
+	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io") && group != v1alpha1.GroupName ||
+		strings.HasSuffix(group, ".x-k8s.io")
+}
 
 // Manifests are the objects in all documents below a folder: in Markdown the blocks of YAML, and whole files of YAML in
 // docs/examples and config/samples. A block without a kind is part of something, such as a chart's values: it must be YAML.

@@ -96,18 +96,11 @@ func schema(t *testing.T, m Manifest) *apiextensions.JSONSchemaProps {
 	return nil
 }
 
-// isOthers tells kinds that neither Kubernetes nor this project has.
-func isOthers(m Manifest) bool {
-	group := m.GroupVersionKind().Group
-	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io") && group != "apps.paia.tech" ||
-		strings.HasSuffix(group, ".x-k8s.io")
-}
-
 // Labs stay as they are: a manifest of another project is checked as an API server would, without one.
 func TestManifestsOfOtherKindsAreValid(t *testing.T) {
 	t.Parallel()
 	for _, m := range all(t) {
-		if !isOthers(m) {
+		if !m.Others() {
 			continue
 		}
 		t.Run(m.GetKind()+" in "+m.Group, func(t *testing.T) {

