@@ -30,9 +30,11 @@ func check(file string) error {
 		return err
 	}
 	var faults []error
+	var files []string
 	builds := map[string]bool{}
 	for _, b := range project.Builds {
 		builds[b.ID] = true
+		files = append(files, b.Main)
 	}
 	refer := func(what string, ids []string) {
 		for _, id := range ids {
@@ -41,7 +43,6 @@ func check(file string) error {
 			}
 		}
 	}
-	var files []string
 	for _, a := range project.Archives {
 		refer("archive "+a.ID, a.IDs)
 		for _, f := range a.Files {
