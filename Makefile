@@ -34,7 +34,7 @@ lab-up: ## Start a real Kubernetes on this machine; LAB_FLAGS="--sim-nodes 100" 
 lab-down: ## Stop it and remove all that belongs to it
 	$(LAB) down
 
-generate: ## Write what is generated from the Go sources and the protocols: code, CRD and RBAC
+generate: ## Write what is generated from the Go sources and the protocols: code, CRD, RBAC and docs/api.md
 	cd api && $(CONTROLLER_GEN) object:headerFile=../tools/boilerplate.go.txt paths=./...
 	cd api && $(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./... output:crd:dir=../config/crd
 	$(CRD_REF_DOCS) --source-path=api --config=tools/crd-ref-docs/config.yaml --renderer=markdown \

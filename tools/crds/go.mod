@@ -1,4 +1,4 @@
-// Whose definitions of kinds the documents' manifests are checked against: see test/integration/documents_test.go.
+// Whose definitions of kinds the documents' manifests are checked against: see test/docs/others_test.go.
 module github.com/paia-tech/hotstandbyjob/tools/crds
 
 go 1.26.0
