@@ -84,9 +84,10 @@ func layers() map[string]layer {
 			others: append(objects(), "k8s.io/client-go/", "k8s.io/klog/v2", "k8s.io/streaming/", "k8s.io/utils/clock",
 				"github.com/redis/go-redis/v9", "golang.org/x/sync/"),
 		},
-		"internal/kube":   {own: []string{"api/v1alpha1"}, others: append(objects(), "sigs.k8s.io/controller-runtime/pkg/")},
-		"internal/metric": {own: []string{"api/v1alpha1"}, others: append(kubernetes, "github.com/prometheus/client_golang/")},
-		"internal/config": {},
+		"internal/kube":    {own: []string{"api/v1alpha1"}, others: append(objects(), "sigs.k8s.io/controller-runtime/pkg/")},
+		"internal/metric":  {own: []string{"api/v1alpha1"}, others: append(kubernetes, "github.com/prometheus/client_golang/")},
+		"internal/journal": {others: append(objects(), "k8s.io/utils/clock")},
+		"internal/config":  {},
 
 		// What runs in the pods is small: it has no client of the cluster.
 		"internal/entrypoint": {
