@@ -37,10 +37,17 @@ func layers() map[string]layer {
 		"internal/operator": {
 			own: []string{
 				"api/v1alpha1", "internal/certificate", "internal/config", "internal/controller", "internal/controller/pool",
-				"internal/fit", "internal/gateway", "internal/kube", "internal/launch", "internal/leader", "internal/object",
-				"internal/standby", "internal/webhook",
+				"internal/fit", "internal/gateway", "internal/journal", "internal/kube", "internal/launch", "internal/leader",
+				"internal/metric", "internal/object", "internal/standby", "internal/tally", "internal/webhook",
 			},
 			others: kubernetes,
+		},
+		// What happens to launches and pools, for metrics and journal.
+		"internal/tally": {
+			own: []string{
+				"api/v1alpha1", "internal/journal", "internal/launch", "internal/metric", "internal/standby",
+			},
+			others: append(objects(), "k8s.io/utils/clock"),
 		},
 		"internal/controller": {
 			own: []string{

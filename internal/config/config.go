@@ -32,6 +32,9 @@ type Operator struct {
 	SyncInterval time.Duration
 	Redis        Redis
 
+	// PricePerPodHour is what an idle pod costs, for the metrics; 0: nothing is said about costs.
+	PricePerPodHour float64
+
 	Push Push
 
 	// PodName and PodNamespace are the operator's own pod; empty outside of a cluster.
@@ -81,6 +84,7 @@ func (c *Operator) Bind(f *flag.FlagSet) {
 	f.IntVar(&c.Workers, "workers", c.Workers, "pools that are worked on at the same time")
 	f.IntVar(&c.LogLevel, "v", c.LogLevel, "log verbosity: 0 changes of state, 1 decisions, 4 every pass")
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "json or text")
+	f.Float64Var(&c.PricePerPodHour, "price-per-pod-hour", c.PricePerPodHour, "what an idle pod costs in an hour, in any currency, for the metric of what idle pods cost; 0: there is none")
 	c.Push.bind(f)
 }
 
@@ -149,6 +153,9 @@ func (c *Operator) Validate() error {
 	}
 	if c.LogLevel < 0 {
 		faults = append(faults, fmt.Errorf("--v is %d: it must not be negative", c.LogLevel))
+	}
+	if !(c.PricePerPodHour >= 0 && c.PricePerPodHour <= math.MaxFloat32) { // written so that NaN is refused, too
+		faults = append(faults, fmt.Errorf("--price-per-pod-hour is %v: it must be a number, 0 or more", c.PricePerPodHour))
 	}
 	faults = append(faults, c.validatePush())
 	return errors.Join(faults...)

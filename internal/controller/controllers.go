@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/config"
 	"github.com/paia-tech/hotstandbyjob/internal/controller/pool"
 	"github.com/paia-tech/hotstandbyjob/internal/controller/takeover"
@@ -43,8 +44,14 @@ type Registry interface {
 	OnWork(f func(pool types.NamespacedName))
 }
 
+// Observer hears of pools and probes. It must not wait for anything.
+type Observer interface {
+	pool.Observer
+	Probed(mode v1alpha1.BusyProbeMode, took time.Duration, failed bool)
+}
+
 // Register adds all controllers, and what they work with, to a manager.
-func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator, push Push) error {
+func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator, push Push, o Observer) error {
 	signals := make(pool.Signals, signalBuffer)
 	notify := func(name types.NamespacedName) {
 		select {
@@ -52,7 +59,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator, push Pus
 		case <-ctx.Done():
 		}
 	}
-	prober, err := newProber(mgr, c, notify)
+	prober, err := newProber(mgr, c, probe.Options{Notify: notify, Observe: o.Probed})
 	if err != nil {
 		return err
 	}
@@ -74,6 +81,7 @@ func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator, push Pus
 		Indexes:  c.SharedJobIndexes,
 
 		StatusPeriod: statusPeriod,
+		Observer:     o,
 
 		Unlaunchable: push.Unlaunchable,
 		Entrypoint:   push.Entrypoint,
@@ -89,16 +97,13 @@ func Register(ctx context.Context, mgr ctrl.Manager, c config.Operator, push Pus
 	)
 }
 
-// newProber is the prober of a configuration.
-func newProber(mgr ctrl.Manager, c config.Operator, notify func(types.NamespacedName)) (*probe.Prober, error) {
-	options := probe.Options{
-		Redis: probe.RedisDefaults{
-			Address: c.Redis.Address(), DB: c.Redis.DB, Key: c.Redis.Key,
-			Password: c.Redis.Password, DialTimeout: c.Redis.ConnectTimeout,
-		},
-		Period: c.SyncInterval,
-		Notify: notify,
+// newProber is the prober of a configuration, with the options that aren't its.
+func newProber(mgr ctrl.Manager, c config.Operator, options probe.Options) (*probe.Prober, error) {
+	options.Redis = probe.RedisDefaults{
+		Address: c.Redis.Address(), DB: c.Redis.DB, Key: c.Redis.Key,
+		Password: c.Redis.Password, DialTimeout: c.Redis.ConnectTimeout,
 	}
+	options.Period = c.SyncInterval
 	if c.ExecThroughAPIServer {
 		executor, err := probe.NewExecutor(mgr.GetConfig())
 		if err != nil {

@@ -41,6 +41,8 @@ type Deps struct {
 	Clock    clock.WithTicker
 	Log      *slog.Logger
 	Limits   Limits // where 0, the default
+	// Streams is told how many streams of pods were opened, or with a negative number closed. May be nil.
+	Streams func(change int)
 	// AnyAddress lets pods attach from addresses that aren't their own, which is necessary where something rewrites them.
 	AnyAddress bool
 }
@@ -94,11 +96,14 @@ func New(d Deps) *Gateway {
 	if d.Before == nil {
 		d.Before = func(types.NamespacedName) int { return 0 }
 	}
+	if d.Streams == nil {
+		d.Streams = func(int) {}
+	}
 	gate := newReviewer(&d)
 	options := []connect.HandlerOption{connect.WithReadMaxBytes(d.Limits.MessageBytes)}
 	g := &Gateway{mux: http.NewServeMux(), clock: d.Clock}
 	g.mux.Handle(standbyv1connect.NewStandbyHandler(
-		&standbyService{registry: d.Registry, streams: newLimiter(d.Limits.Streams, d.Limits.Streams), log: d.Log},
+		&standbyService{registry: d.Registry, streams: newLimiter(d.Limits.Streams, d.Limits.Streams), counted: d.Streams, log: d.Log},
 		append(options, connect.WithRequestGate(gate.pods))...))
 	g.mux.Handle(launcherv1connect.NewLauncherHandler(
 		newLauncher(&d, gate),

@@ -19,6 +19,7 @@ import (
 type standbyService struct {
 	registry *standby.Registry
 	streams  *limiter
+	counted  func(change int) // is told of streams that are opened and closed
 	log      *slog.Logger
 }
 
@@ -31,6 +32,8 @@ func (s *standbyService) Attach(ctx context.Context, r *standbyv1.AttachRequest,
 		return err
 	}
 	defer leave()
+	s.counted(1)
+	defer s.counted(-1)
 	attached, err := s.registry.Attach(pod, addressOf(ctx), activityOf(r.GetActivity()))
 	if err != nil {
 		return refused(err)
@@ -48,6 +51,7 @@ func (s *standbyService) Attach(ctx context.Context, r *standbyv1.AttachRequest,
 			if !open {
 				return replaced(attached.Err())
 			}
+			attached.Sending()
 			if err := stream.Send(&standbyv1.AttachResponse{Payload: payload}); err != nil {
 				return err
 			}

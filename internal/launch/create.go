@@ -31,6 +31,8 @@ type request struct {
 	owner metav1.OwnerReference
 	pod   *corev1.Pod
 	pool  Pool
+
+	launch Launch
 }
 
 // create gives the embedded controller the pod that it wants: an idle one where that is possible.
@@ -69,12 +71,17 @@ func (l *Launcher) warm(ctx context.Context, r request, claim standby.Claim) (*c
 	var lost error
 	for range maxDecisions {
 		d := l.decide(r)
+		r.launch.Waited = r.launch.Waited || d.waited
 		if d.outcome != claims {
 			return l.otherwise(ctx, r, d)
 		}
+		r.launch.Found = l.deps.Clock.Now()
+		claim.Timing = standby.Timing{Seen: r.launch.Seen, Found: r.launch.Found, Waited: r.launch.Waited}
 		claimed, err := d.reservation.Claim(ctx, claim)
 		l.settle(d, claimed, err)
 		if err == nil {
+			r.launch.Pod = claimed.Name
+			l.deps.Observer.Claimed(r.launch)
 			return claimed, nil
 		}
 		if !errors.Is(err, standby.ErrNoneIdle) {
@@ -96,7 +103,7 @@ func (l *Launcher) otherwise(ctx context.Context, r request, d decision) (*corev
 		l.tell(r.job, waiting(pool, d.before))
 		return nil, errWaits
 	case rejects:
-		return nil, l.reject(ctx, r.job)
+		return nil, l.reject(ctx, r)
 	default:
 		if d.cold == coldGang {
 			l.tell(r.job, gangTooLarge(pool, r.pool.Capacity))
@@ -121,11 +128,13 @@ func (l *Launcher) requestFor(namespace string, pod *corev1.Pod) (request, error
 		return request{}, fmt.Errorf("create a pod: Job %s is another by now", owner.Name)
 	}
 	r.job = job
+	r.launch = Launch{Pool: poolOf(job), Job: job.Name, Seen: l.seen(job)}
 	return r, nil
 }
 
 // cold creates the pod as the Job describes it.
 func (l *Launcher) cold(ctx context.Context, r request, reason string) (*corev1.Pod, error) {
+	r.launch.Found, r.launch.Cold, r.launch.Why = l.deps.Clock.Now(), coldOf(reason), reason
 	pod := r.pod.DeepCopy()
 	pod.Labels = withLaunch(pod.Labels, poolOf(r.job).Name)
 	pod.Annotations = withStart(pod.Annotations, v1alpha1.StartCold, reason)
@@ -142,6 +151,9 @@ func (l *Launcher) cold(ctx context.Context, r request, reason string) (*corev1.
 	l.mu.Lock()
 	l.landed(s, created, v1alpha1.StartCold, err)
 	l.mu.Unlock()
+	if err == nil {
+		l.created(s, created, r.launch)
+	}
 	return created, err // as the server said it: the embedded controller reads it
 }
 

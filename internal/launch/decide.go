@@ -29,6 +29,7 @@ type decision struct {
 	gang        bool        // claims: the reservation is for others of the Job, too
 	cold        string      // startsCold: why
 	before      int         // waits: how many Jobs are before it
+	waited      bool        // it was in the queue
 }
 
 // decide says whether a request gets an idle pod now, which is then promised to it, or what else becomes of it. The
@@ -37,6 +38,7 @@ func (l *Launcher) decide(r request) decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.stateOf(r.job)
+	waited := s.waiting
 	d, ok := ofGang(s)
 	switch {
 	case s.rejected:
@@ -50,7 +52,10 @@ func (l *Launcher) decide(r request) decision {
 	if d.outcome != waits && s.waiting && l.need(r.job, s) == 0 {
 		l.dequeue(s)
 	}
-	d.state = s
+	if d.outcome == waits && !waited {
+		s.since = r.launch.Seen
+	}
+	d.state, d.waited = s, waited
 	return d
 }
 

@@ -75,7 +75,8 @@ func transformPod(in any) (any, error) {
 // listen adds the launcher's own event handlers.
 func (l *Launcher) listen() error {
 	_, jobs := l.jobs.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		UpdateFunc: func(_, o any) { l.observeJob(o.(*batchv1.Job)) },
+		AddFunc:    func(o any) { l.arrive(o.(*batchv1.Job)) },
+		UpdateFunc: func(_, o any) { l.arrive(o.(*batchv1.Job)); l.observeJob(o.(*batchv1.Job)) },
 		DeleteFunc: func(o any) {
 			if job, ok := lastKnown[*batchv1.Job](o); ok {
 				l.drop(job.UID)
@@ -83,7 +84,8 @@ func (l *Launcher) listen() error {
 		},
 	})
 	_, pods := l.pods.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(o any) { l.observePod(o.(*corev1.Pod)) },
+		AddFunc:    func(o any) { l.observePod(o.(*corev1.Pod)); l.observeBegin(o.(*corev1.Pod)) },
+		UpdateFunc: func(_, o any) { l.observeBegin(o.(*corev1.Pod)) },
 		DeleteFunc: func(o any) {
 			if pod, ok := lastKnown[*corev1.Pod](o); ok {
 				l.observePod(pod)

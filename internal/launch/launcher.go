@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
@@ -34,7 +35,8 @@ type Deps struct {
 	Recorder  events.EventRecorder
 	Clock     clock.WithDelayedExecution
 	Log       logr.Logger
-	Workers   int // 0: a default
+	Workers   int      // 0: a default
+	Observer  Observer // may be nil
 	// Synced waits until Pools and Registry know what there is, so that no launch is cold for lack of that. It returns
 	// false if the context ended first. May be nil.
 	Synced func(context.Context) bool
@@ -51,10 +53,11 @@ type Launcher struct {
 	handler   handlerSlot // the embedded controller's, for Jobs
 	lost      workqueue.TypedRateLimitingInterface[podRef]
 
-	mu     sync.Mutex
-	states map[types.UID]*state
-	queues map[types.NamespacedName][]waiter // who waits for a pool, in order
-	seq    uint64
+	mu      sync.Mutex
+	states  map[types.UID]*state
+	arrived map[types.UID]time.Time           // when Jobs came that haven't started yet
+	queues  map[types.NamespacedName][]waiter // who waits for a pool, in order
+	seq     uint64
 }
 
 // New prepares a launcher. It sets variables of the embedded controller that all launchers of a process share, so it
@@ -64,11 +67,15 @@ func New(d Deps) (*Launcher, error) {
 	if d.Workers == 0 {
 		d.Workers = defaultWorkers
 	}
+	if d.Observer == nil {
+		d.Observer = nobody{}
+	}
 	l := &Launcher{
-		deps:   d,
-		states: map[types.UID]*state{},
-		queues: map[types.NamespacedName][]waiter{},
-		lost:   workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[podRef]()),
+		deps:    d,
+		states:  map[types.UID]*state{},
+		arrived: map[types.UID]time.Time{},
+		queues:  map[types.NamespacedName][]waiter{},
+		lost:    workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[podRef]()),
 	}
 	l.client = client{Interface: d.Client, launcher: l}
 	l.inform()

@@ -19,7 +19,8 @@ const ReasonPoolEmpty = "PoolEmpty"
 
 // reject makes a Job fail, the way in which the embedded controller makes one fail: a condition FailureTarget, upon which
 // it ends what runs of the Job, and turns it into Failed.
-func (l *Launcher) reject(ctx context.Context, job *batchv1.Job) error {
+func (l *Launcher) reject(ctx context.Context, r request) error {
+	job := r.job
 	l.mu.Lock()
 	s := l.stateOf(job)
 	done := s.rejected
@@ -49,6 +50,7 @@ func (l *Launcher) reject(ctx context.Context, job *batchv1.Job) error {
 	l.mu.Lock()
 	s.rejected = true
 	l.mu.Unlock()
+	l.deps.Observer.Rejected(r.launch)
 	l.tell(job, rejected(poolOf(job).Name))
 	return errRejected
 }

@@ -4,6 +4,7 @@ package launch
 
 import (
 	"slices"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,9 +28,11 @@ type state struct {
 	fresh    map[types.UID]bool   // those of them that the informer hasn't delivered yet
 	inFlight int                  // claims and creations under way
 	gang     *gang
-	waiting  bool            // it is in the queue of its pool
-	rejected bool            // it was told to fail
-	told     map[string]bool // what its Events have said already
+	waiting  bool                 // it is in the queue of its pool
+	since    time.Time            // since when
+	cold     map[types.UID]Launch // pods of its own that don't run yet
+	rejected bool                 // it was told to fail
+	told     map[string]bool      // what its Events have said already
 	held     *heldStatus
 }
 
@@ -47,6 +50,7 @@ func (l *Launcher) stateOf(job *batchv1.Job) *state {
 		s = &state{
 			key: keyOf(job), pool: poolOf(job), uid: job.UID,
 			started: map[types.UID]string{}, claimed: sets.New[string](), fresh: map[types.UID]bool{}, told: map[string]bool{},
+			cold: map[types.UID]Launch{},
 		}
 		l.states[job.UID] = s
 	}
@@ -162,6 +166,7 @@ func (l *Launcher) lacks(job *batchv1.Job, s *state) bool {
 // drop forgets a Job, and gives back what was promised to it.
 func (l *Launcher) drop(uid types.UID) {
 	l.mu.Lock()
+	delete(l.arrived, uid)
 	s, ok := l.states[uid]
 	if !ok {
 		l.mu.Unlock()

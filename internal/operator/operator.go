@@ -16,17 +16,22 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/config"
 	"github.com/paia-tech/hotstandbyjob/internal/controller"
+	"github.com/paia-tech/hotstandbyjob/internal/journal"
 	"github.com/paia-tech/hotstandbyjob/internal/kube"
+	"github.com/paia-tech/hotstandbyjob/internal/metric"
+	"github.com/paia-tech/hotstandbyjob/internal/tally"
 )
 
 // LeaseName is the Lease that the leading replica holds.
@@ -65,6 +70,11 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 	}
 	rc = rest.CopyConfig(rc)
 	rc.QPS = -1 // the server's priority and fairness paces us: it knows what it can take
+	set, err := metric.New(ctrlmetrics.Registry, clock.RealClock{})
+	if err != nil {
+		return nil, err
+	}
+	rc.Wrap(set.Transport)
 	mgr, err := ctrl.NewManager(rc, ctrl.Options{
 		Scheme: scheme,
 		Cache:  cache,
@@ -90,14 +100,22 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
+	// What happened lately, for who shows it.
+	remembered := journal.New(clock.RealClock{})
+	told := tally.New(tally.Deps{
+		Set: set, Journal: remembered, Clock: clock.RealClock{}, PricePerPodHour: c.PricePerPodHour, Exists: pools{mgr.GetCache()}.exists,
+	})
 	var launches controller.Push
 	if c.Push.Enabled {
-		if launches, err = push(ctx, mgr, c); err != nil {
+		if launches, err = push(ctx, mgr, c, told); err != nil {
 			return nil, fmt.Errorf("prepare launches: %w", err)
 		}
 	}
-	if err := controller.Register(ctx, mgr, c, launches); err != nil {
+	if err := controller.Register(ctx, mgr, c, launches, told); err != nil {
 		return nil, fmt.Errorf("register controllers: %w", err)
+	}
+	if err := mgr.Add(told); err != nil {
+		return nil, fmt.Errorf("add the metrics: %w", err)
 	}
 	return mgr, nil
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -46,6 +47,12 @@ func (p pools) Template(ctx context.Context, name types.NamespacedName) (corev1.
 		return corev1.PodTemplateSpec{}, "", gateway.ErrNotPush
 	}
 	return *object.Template(h), object.StandbyContainer(h), nil
+}
+
+// exists tells whether there is a pool. While the cache can't say, there is.
+func (p pools) exists(name types.NamespacedName) bool {
+	_, err := p.get(context.Background(), name)
+	return !apierrors.IsNotFound(err)
 }
 
 func (p pools) get(ctx context.Context, name types.NamespacedName) (*v1alpha1.HotStandbyJob, error) {

@@ -27,6 +27,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/leader"
 	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/standby"
+	"github.com/paia-tech/hotstandbyjob/internal/tally"
 	"github.com/paia-tech/hotstandbyjob/internal/webhook"
 )
 
@@ -35,8 +36,8 @@ const container = "operator"
 
 // push adds to a manager what launches need: the registry of standby pods, the gateway that they are connected to, the
 // launcher that gives them to Jobs, and the webhook that hands Jobs to the launcher. It returns what the controllers need
-// of it.
-func push(ctx context.Context, mgr ctrl.Manager, c config.Operator) (controller.Push, error) {
+// of it. told hears of launches.
+func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.Tally) (controller.Push, error) {
 	none := controller.Push{}
 	api, err := clientset(mgr)
 	if err != nil {
@@ -51,16 +52,20 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator) (controller.
 		return none, err
 	}
 	registry := standby.New(standby.Deps{Client: api, Clock: clock.RealClock{}, Log: mgr.GetLogger().WithName("standby")})
+	registry.OnStarted(told.Started)
+	registry.OnLost(told.ClaimLost)
 	known := pools{mgr.GetCache()}
 	var heard []toolscache.InformerSynced
 	launcher, err := launch.New(launch.Deps{
 		Client: api, Namespace: c.Namespace, Pools: known, Registry: launch.FromRegistry(registry),
 		Recorder: mgr.GetEventRecorder("hotstandbyjob"), Clock: clock.RealClock{}, Log: mgr.GetLogger(), Workers: c.Push.LaunchWorkers,
-		Synced: func(ctx context.Context) bool { return toolscache.WaitForCacheSync(ctx.Done(), heard...) },
+		Observer: told,
+		Synced:   func(ctx context.Context) bool { return toolscache.WaitForCacheSync(ctx.Done(), heard...) },
 	})
 	if err != nil {
 		return none, err
 	}
+	told.Waiting(launcher.Waiting)
 	// The gateway listens to the registry, also where it isn't served: it comes before the registry hears of pods.
 	watcher, err := gateway.NewInformerWatcher(launcher.Informers())
 	if err != nil {
@@ -69,7 +74,7 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator) (controller.
 	handler := gateway.New(gateway.Deps{
 		Client: api, Registry: registry, Pools: known, Watcher: watcher, Before: launcher.Before, Clock: clock.RealClock{},
 		Log:        slog.New(logr.ToSlogHandler(mgr.GetLogger().WithName("gateway"))),
-		AnyAddress: c.Push.GatewayAnyAddress,
+		AnyAddress: c.Push.GatewayAnyAddress, Streams: told.Streams,
 	})
 	runs := newRunner(mgr, launcher, registry)
 	if heard, err = feed(ctx, mgr, registry, launcher); err != nil {

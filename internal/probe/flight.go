@@ -99,6 +99,9 @@ func (p *Prober) fly(ctx context.Context, f flight) {
 	bounded, cancel := context.WithTimeout(ctx, f.timeout)
 	r := p.ask(bounded, &f)
 	cancel()
+	if ctx.Err() == nil {
+		p.options.Observe(f.pool.question.mode, p.options.Clock.Since(f.asked), r.Signal == Unknown)
+	}
 	p.land(&f, r, ctx.Err() == nil)
 }
 

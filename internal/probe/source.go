@@ -13,6 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 )
 
 const (
@@ -148,7 +150,11 @@ func (s *source) readOnce(ctx context.Context, c *connection) bool {
 	waiters, before := s.waiters, s.entries
 	s.waiters = nil
 	p.mu.Unlock()
+	began := p.options.Clock.Now()
 	raw, err := s.fetch(ctx, c)
+	if ctx.Err() == nil {
+		p.options.Observe(v1alpha1.BusyByRedis, p.options.Clock.Since(began), err != nil)
+	}
 	var entries map[string]field
 	if err == nil {
 		entries = parseAll(raw, before)

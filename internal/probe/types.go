@@ -80,6 +80,9 @@ type Options struct {
 	// Notify is called after a reading of the pool has changed, possibly from several goroutines at once and never
 	// while a lock is held. It must not block.
 	Notify func(types.NamespacedName)
+	// Observe is told how long each question took, or each reading of a hash, and whether there was no usable answer.
+	// It is called as Notify is.
+	Observe func(mode v1alpha1.BusyProbeMode, took time.Duration, failed bool)
 }
 
 const (
@@ -109,6 +112,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Notify == nil {
 		o.Notify = func(types.NamespacedName) {}
+	}
+	if o.Observe == nil {
+		o.Observe = func(v1alpha1.BusyProbeMode, time.Duration, bool) {}
 	}
 	if o.Redis.Address == "" {
 		o.Redis.Address = defaultAddress

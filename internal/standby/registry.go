@@ -40,6 +40,7 @@ type Registry struct {
 	onIdle, onWork []func(types.NamespacedName)
 	onStuck        []func(Pod)
 	onStarted      []func(Pod)
+	onLost         []func(types.NamespacedName)
 }
 
 // entry is a pod.
@@ -87,6 +88,9 @@ func (r *Registry) OnStuck(f func(Pod)) { r.onStuck = append(r.onStuck, f) }
 
 // OnStarted adds a function that is called when a pod says that it has started its launch.
 func (r *Registry) OnStarted(f func(Pod)) { r.onStarted = append(r.onStarted, f) }
+
+// OnLost adds a function that is called when a claim finds that a pod of the pool isn't idle any more.
+func (r *Registry) OnLost(f func(pool types.NamespacedName)) { r.onLost = append(r.onLost, f) }
 
 // unlock frees the mutex, then makes the calls that were put off until then.
 func (r *Registry) unlock() {
@@ -235,7 +239,7 @@ func (e *entry) pod() Pod {
 		p.Node = e.node.name
 	}
 	if e.claimed {
-		p.Started = e.launch.started
+		p.Started, p.Job, p.Timing = e.launch.started, e.owner.Name, e.launch.timing
 	}
 	return p
 }

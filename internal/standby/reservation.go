@@ -89,6 +89,9 @@ func (r *Registry) lose(e *entry) {
 	r.mu.Lock()
 	defer r.unlock()
 	e.held, e.lost = false, e.version
+	if e.pool != nil {
+		tell(r, r.onLost, e.pool.name)
+	}
 	r.settle(e)
 }
 
@@ -99,6 +102,8 @@ func (r *Registry) win(e *entry, c *Claim, text string) {
 	e.held, e.claimed = false, true
 	e.owner = c.Owner
 	e.launch.id, e.launch.text = c.Payload.ID, text
+	e.launch.timing = c.Timing
+	e.launch.timing.Claimed = r.deps.Clock.Now()
 	r.settle(e)
 }
 

@@ -36,6 +36,7 @@ type launch struct {
 	reported string // the launch that the pod says it has started
 	told     bool   // OnStarted was
 	started  time.Time
+	timing   Timing
 	starting
 }
 
@@ -74,6 +75,16 @@ func elsewhere(id PodID, from netip.Addr) error {
 
 // Payloads gets the launch, at most once; it is closed when the stream ends.
 func (s *Stream) Payloads() <-chan string { return s.payloads }
+
+// Sending takes note that what came from Payloads is being sent.
+func (s *Stream) Sending() {
+	r := s.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := &s.entry.launch.timing; s.entry.stream == s && !t.Claimed.IsZero() {
+		t.Sent = r.deps.Clock.Now()
+	}
+}
 
 // Err says why the stream has ended: ErrReplaced, ErrForgotten, ErrElsewhere, or nil if it was closed, or hasn't ended.
 func (s *Stream) Err() error {
@@ -212,7 +223,11 @@ func (r *Registry) begun(e *entry) {
 		r.deps.Log.Info("a pod runs another launch than it was given", "pod", e.id.Name, "namespace", e.id.Namespace,
 			"given", e.launch.id, "reported", e.launch.reported)
 	}
+	if !e.launch.timing.Claimed.IsZero() {
+		e.launch.timing.Begun = r.deps.Clock.Now()
+	}
 	tell(r, r.onStarted, e.pod())
+	e.launch.timing = Timing{} // a container that is started again isn't another launch
 }
 
 // fetch reads a pod's launch from the API server, however long that takes while the stream is open.

@@ -45,6 +45,20 @@ type Pod struct {
 	Claimed  bool      // it belongs to a launch
 	LaunchID string    // the launch that it was given, once it is claimed
 	Started  time.Time // when it started that launch, as it says; zero before
+	Job      string    // the Job's name, once it is claimed
+	Timing   Timing    // of its launch, until OnStarted was told of it
+}
+
+// Timing is when the steps of a launch were taken, as this process saw them; of one that another process claimed nothing
+// is known.
+type Timing struct {
+	Seen    time.Time // when it was seen that a pod is wanted
+	Found   time.Time // when it was decided that it gets one of the pool
+	Waited  bool      // it was in the pool's queue before
+	Claimed time.Time
+	Sent    time.Time // when the pod was sent its command last; zero if it got it otherwise
+	Begun   time.Time // when the pod said that the command runs
+	Trace   string    // the trace that the launch is a part of, as a traceparent; empty if none
 }
 
 // Work is what a workload says about itself.
@@ -85,4 +99,5 @@ type Claim struct {
 	Annotations map[string]string     // AnnotationStart and the Job's, likewise; the payload's is added
 	Finalizers  []string              // in addition to the pod's
 	Payload     protocol.Payload      // without ID: each claim gets a fresh one
+	Timing      Timing                // Seen, Found, Waited, Trace
 }

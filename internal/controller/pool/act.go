@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -99,8 +100,9 @@ func (r *Reconciler) createUnits(ctx context.Context, s *snapshot, n int) (made 
 		return 0, nil
 	}
 	names := r.names(s, n)
-	results := make([]error, len(names))
+	results, began := make([]error, len(names)), make([]time.Time, len(names))
 	done := slowStart(len(names), func(i int) error {
+		began[i] = r.Clock.Now()
 		names[i], results[i] = r.createAs(ctx, s, template, names[i])
 		return firstReal(results[i : i+1])
 	})
@@ -108,6 +110,7 @@ func (r *Reconciler) createUnits(ctx context.Context, s *snapshot, n int) (made 
 		switch err := results[i]; {
 		case err == nil:
 			made++
+			s.memory.lead.made(names[i], began[i])
 		case apierrors.IsAlreadyExists(err), !refused(err):
 			s.memory.unsure = append(s.memory.unsure, names[i])
 		}

@@ -46,7 +46,7 @@ type Registry interface {
 	Works(pool types.NamespacedName) map[types.UID]standby.Work
 }
 
-// Reconciler keeps pools. All fields but Standby and Entrypoint must be set.
+// Reconciler keeps pools. All fields but Standby, Entrypoint and Observer must be set.
 type Reconciler struct {
 	Client   client.Client // reads from the cache, and then sees its own writes
 	Reader   client.Reader // reads from the API server
@@ -67,6 +67,8 @@ type Reconciler struct {
 
 	Standby    Registry                 // nil: there is none, and no launch
 	Entrypoint func() object.Entrypoint // as it is now, for its certificates are renewed; nil: there is none
+
+	Observer Observer // nil: there is none
 
 	memories memories
 }
@@ -94,6 +96,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	log.FromContext(ctx).V(4).Info("decided", "desired", plan.Desired, "create", plan.Create,
 		"retire", plan.Retire, "remove", plan.Remove, "wake", plan.Wake)
 
+	r.tell(s, plan)
 	err = r.act(ctx, s, plan)
 	return ctrl.Result{RequeueAfter: s.soonest(plan.Wake)}, err
 }
@@ -101,6 +104,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) forget(name types.NamespacedName) {
 	r.memories.forget(name)
 	r.Prober.Forget(name)
+	if r.Observer != nil {
+		r.Observer.Gone(name)
+	}
 }
 
 // soonest is when to look again: for the plan, for a pod that changes by time alone, for the server's second opinion, for a

@@ -28,6 +28,7 @@ type memory struct {
 	podless map[string]time.Time // units without pods, by when they were first seen so
 	failed  map[string]bool      // failed units that an event has been sent about
 	said    map[string]string
+	lead    lead
 }
 
 // admission is the server's opinion of the Jobs of a revision.
