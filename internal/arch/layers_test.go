@@ -72,10 +72,14 @@ func layers() map[string]layer {
 		},
 		"internal/gateway": {
 			own: []string{
-				"api/v1alpha1", "client/launcherv1", "client/launcherv1/launcherv1connect", "internal/protocol/standbyv1",
-				"internal/protocol/standbyv1/standbyv1connect", "internal/standby",
+				"api/v1alpha1", "client/launcherv1", "client/launcherv1/launcherv1connect", "internal/access",
+				"internal/protocol/standbyv1", "internal/protocol/standbyv1/standbyv1connect", "internal/standby",
 			},
 			others: append(objects(), "connectrpc.com/connect", "google.golang.org/protobuf/", "golang.org/x/sync/", "k8s.io/client-go/", "k8s.io/utils/clock"),
+		},
+		"internal/access": {
+			own:    []string{"api/v1alpha1"},
+			others: append(objects(), "golang.org/x/sync/", "k8s.io/client-go/kubernetes", "k8s.io/utils/clock"),
 		},
 		"internal/webhook":     {own: []string{"api/v1alpha1"}, others: append(objects(), "k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime/pkg/")},
 		"internal/certificate": {others: append(kubernetes, "github.com/open-policy-agent/cert-controller/", "golang.org/x/sync/")},

@@ -5,7 +5,5 @@
 // It decides nothing about pods: claims are the registry's, and Jobs are run by the launcher.
 package gateway
 
-// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
-// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=create;get;list;watch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch

@@ -99,7 +99,7 @@ func New(d Deps) *Gateway {
 	if d.Streams == nil {
 		d.Streams = func(int) {}
 	}
-	gate := newReviewer(&d)
+	gate := newGate(&d)
 	options := []connect.HandlerOption{connect.WithReadMaxBytes(d.Limits.MessageBytes)}
 	g := &Gateway{mux: http.NewServeMux(), clock: d.Clock}
 	g.mux.Handle(standbyv1connect.NewStandbyHandler(

@@ -21,20 +21,20 @@ import (
 // the right to.
 type launcher struct {
 	*Deps
-	reviewer *reviewer
+	gate     *gate
 	launches *limiter
 	starts   starts
 }
 
-func newLauncher(d *Deps, r *reviewer) *launcher {
-	l := &launcher{Deps: d, reviewer: r, launches: newLimiter(d.Limits.Launches, d.Limits.LaunchesPerClient)}
+func newLauncher(d *Deps, g *gate) *launcher {
+	l := &launcher{Deps: d, gate: g, launches: newLimiter(d.Limits.Launches, d.Limits.LaunchesPerClient)}
 	d.Registry.OnStarted(l.starts.tell)
 	return l
 }
 
 // Start makes a Job.
 func (l *launcher) Start(ctx context.Context, r *launcherv1.LaunchRequest) (*launcherv1.StartResponse, error) {
-	leave, err := l.launches.enter(callerOf(ctx).user.Username, "launches")
+	leave, err := l.launches.enter(callerOf(ctx).User.Username, "launches")
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (l *launcher) Start(ctx context.Context, r *launcherv1.LaunchRequest) (*lau
 // Launch makes a Job and tells what becomes of it.
 func (l *launcher) Launch(ctx context.Context, r *launcherv1.LaunchRequest, stream *connect.ServerStream[launcherv1.LaunchResponse]) error {
 	unhurried(ctx)
-	leave, err := l.launches.enter(callerOf(ctx).user.Username, "launches")
+	leave, err := l.launches.enter(callerOf(ctx).User.Username, "launches")
 	if err != nil {
 		return err
 	}
@@ -67,14 +67,14 @@ func (l *launcher) create(ctx context.Context, r *launcherv1.LaunchRequest) (*ba
 	if err := check(r); err != nil {
 		return nil, false, connect.NewError(connect.CodeInvalidArgument, err)
 	}
-	if err := l.reviewer.allow(ctx, "create", r.GetNamespace(), ""); err != nil {
+	if err := l.gate.allow(ctx, "create", r.GetNamespace(), ""); err != nil {
 		return nil, false, err
 	}
 	template, container, err := l.Pools.Template(ctx, types.NamespacedName{Namespace: r.GetNamespace(), Name: r.GetPool()})
 	if err != nil {
 		return nil, false, answer(fmt.Errorf("pool: %w", err))
 	}
-	user := callerOf(ctx).user.Username
+	user := callerOf(ctx).User.Username
 	j, err := jobFor(r, user, &template, container)
 	if err != nil {
 		return nil, false, connect.NewError(connect.CodeFailedPrecondition, err)
@@ -147,7 +147,7 @@ func (l *launcher) find(ctx context.Context, verb, namespace, job string) (*batc
 	if namespace == "" || job == "" {
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("namespace and job: both must be given"))
 	}
-	if err := l.reviewer.allow(ctx, verb, namespace, job); err != nil {
+	if err := l.gate.allow(ctx, verb, namespace, job); err != nil {
 		return nil, err
 	}
 	j, err := l.Client.BatchV1().Jobs(namespace).Get(ctx, job, metav1.GetOptions{})

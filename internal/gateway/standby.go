@@ -26,7 +26,7 @@ type standbyService struct {
 // Attach keeps a stream open to a pod until its launch was sent and it hangs up.
 func (s *standbyService) Attach(ctx context.Context, r *standbyv1.AttachRequest, stream *connect.ServerStream[standbyv1.AttachResponse]) error {
 	unhurried(ctx)
-	pod := *callerOf(ctx).pod
+	pod := callingPod(ctx)
 	leave, err := s.streams.enter("", "streams of pods")
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func refused(why error) error {
 
 // Report takes note of what a pod says.
 func (s *standbyService) Report(ctx context.Context, r *standbyv1.ReportRequest) (*standbyv1.ReportResponse, error) {
-	if err := s.registry.Report(*callerOf(ctx).pod, addressOf(ctx), activityOf(r.GetActivity())); err != nil {
+	if err := s.registry.Report(callingPod(ctx), addressOf(ctx), activityOf(r.GetActivity())); err != nil {
 		return nil, refused(err)
 	}
 	return &standbyv1.ReportResponse{}, nil

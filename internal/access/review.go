@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package gateway
+package access
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
-	"connectrpc.com/connect"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -37,75 +32,51 @@ const (
 	reviewTimeout = 10 * time.Second
 )
 
-// reviewer asks the API server who somebody is, and what they may do.
-type reviewer struct {
+// Reviewer asks the API server who somebody is, and what they may do.
+type Reviewer struct {
 	client   kubernetes.Interface
 	clock    clock.PassiveClock
 	log      *slog.Logger
 	turns    *semaphore.Weighted
 	flights  singleflight.Group
-	known    *cache.LRUExpireCache // key → *caller
+	known    *cache.LRUExpireCache // key → *Caller
 	unknown  *cache.LRUExpireCache // key → error
 	verdicts *cache.LRUExpireCache // question → bool
-
-	anyAddress bool
 }
 
-func newReviewer(d *Deps) *reviewer {
-	return &reviewer{
-		client: d.Client, clock: d.Clock, log: d.Log, anyAddress: d.AnyAddress,
-		turns:    semaphore.NewWeighted(int64(d.Limits.Reviews)),
+// Deps are what a reviewer works with.
+type Deps struct {
+	Client  kubernetes.Interface
+	Clock   clock.PassiveClock
+	Log     *slog.Logger
+	Reviews int // requests to the API server, at once
+}
+
+// New returns a reviewer that remembers nothing yet.
+func New(d Deps) *Reviewer {
+	return &Reviewer{
+		client: d.Client, clock: d.Clock, log: d.Log,
+		turns:    semaphore.NewWeighted(int64(d.Reviews)),
 		known:    cache.NewLRUExpireCacheWithClock(answers, d.Clock),
 		unknown:  cache.NewLRUExpireCacheWithClock(refusals, d.Clock),
 		verdicts: cache.NewLRUExpireCacheWithClock(answers, d.Clock),
 	}
 }
 
-// pods lets those in who have the token of a pod, made for us.
-func (r *reviewer) pods(ctx context.Context, _ connect.Spec, peer connect.Peer, h http.Header) (context.Context, error) {
-	token, ok := bearer(h)
-	if !ok {
-		return ctx, errNoToken()
-	}
-	c, err := r.caller(ctx, v1alpha1.TokenAudience, token)
-	if err != nil {
-		return ctx, err
-	}
-	if c.pod == nil {
-		return ctx, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("the token of %s isn't bound to a pod", c.user.Username))
-	}
-	if from, err := netip.ParseAddrPort(peer.Addr); err == nil && !r.anyAddress {
-		ctx = context.WithValue(ctx, addressKey{}, from.Addr().Unmap())
-	}
-	return context.WithValue(ctx, callerKey{}, c), nil
-}
-
-// clients lets those in whom the API server would, and those who have a token made for us.
-func (r *reviewer) clients(ctx context.Context, _ connect.Spec, _ connect.Peer, h http.Header) (context.Context, error) {
-	token, ok := bearer(h)
-	if !ok {
-		return ctx, errNoToken()
-	}
+// Client is who has a token that the API server itself takes, or that was made for us.
+func (r *Reviewer) Client(ctx context.Context, token string) (*Caller, error) {
 	audience := "" // the API server's own
 	if c := claimsOf(token); c.has(v1alpha1.TokenAudience) {
 		audience = v1alpha1.TokenAudience
 	}
-	c, err := r.caller(ctx, audience, token)
-	if err != nil {
-		return ctx, err
-	}
-	return context.WithValue(ctx, callerKey{}, c), nil
+	return r.Caller(ctx, audience, token)
 }
 
-func errNoToken() error {
-	return connect.NewError(connect.CodeUnauthenticated, errors.New("the request has no header Authorization: Bearer <token>"))
-}
-
-// caller says who has a token, from memory or by asking.
-func (r *reviewer) caller(ctx context.Context, audience, token string) (*caller, error) {
+// Caller says who has a token that is for an audience, from memory or by asking; empty: the API server's own.
+func (r *Reviewer) Caller(ctx context.Context, audience, token string) (*Caller, error) {
 	k := keyOf(audience, token)
 	if found, ok := r.known.Get(k); ok {
-		c, _ := found.(*caller)
+		c, _ := found.(*Caller)
 		return c, nil
 	}
 	if found, ok := r.unknown.Get(k); ok {
@@ -116,7 +87,7 @@ func (r *reviewer) caller(ctx context.Context, audience, token string) (*caller,
 	flight := r.flights.DoChan(string(k[:]), func() (any, error) { return r.ask(context.WithoutCancel(ctx), k, audience, token) })
 	select {
 	case result := <-flight:
-		c, _ := result.Val.(*caller)
+		c, _ := result.Val.(*Caller)
 		return c, result.Err
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -124,7 +95,7 @@ func (r *reviewer) caller(ctx context.Context, audience, token string) (*caller,
 }
 
 // ask has the API server review a token, and remembers the answer.
-func (r *reviewer) ask(ctx context.Context, k key, audience, token string) (*caller, error) {
+func (r *Reviewer) ask(ctx context.Context, k key, audience, token string) (*Caller, error) {
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
 	if audience != "" {
 		review.Spec.Audiences = []string{audience}
@@ -142,17 +113,17 @@ func (r *reviewer) ask(ctx context.Context, k key, audience, token string) (*cal
 	if !s.Authenticated || (audience != "" && !slices.Contains(s.Audiences, audience)) || left <= 0 {
 		// What the server's authenticators have to say about it may be more than a stranger should read.
 		r.log.Debug("token refused", "audience", audience, "err", s.Error)
-		err := connect.NewError(connect.CodeUnauthenticated, errors.New("the token isn't valid: it has expired, is for another audience, or isn't of this cluster"))
+		err := &Refusal{Unauthenticated, "the token isn't valid: it has expired, is for another audience, or isn't of this cluster"}
 		r.unknown.Add(k, err, unknownFor)
 		return nil, err
 	}
-	c := &caller{user: s.User, key: k, pod: podOf(&s.User)}
+	c := &Caller{User: s.User, key: k}
 	r.known.Add(k, c, left)
 	return c, nil
 }
 
 // turn makes a request to the API server when there aren't too many.
-func (r *reviewer) turn(ctx context.Context, do func(context.Context) error) error {
+func (r *Reviewer) turn(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
 	if err := r.turns.Acquire(ctx, 1); err != nil {
@@ -163,7 +134,7 @@ func (r *reviewer) turn(ctx context.Context, do func(context.Context) error) err
 }
 
 // unavailable is the error for callers of which nothing is known because the API server didn't say.
-func (r *reviewer) unavailable(err error, doing string) error {
+func (r *Reviewer) unavailable(err error, doing string) error {
 	r.log.Warn(doing, "err", err)
-	return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%s: the API server doesn't answer", doing))
+	return &Refusal{Unavailable, doing + ": the API server doesn't answer"}
 }
