@@ -36,9 +36,10 @@ func layers() map[string]layer {
 
 		"internal/operator": {
 			own: []string{
-				"api/v1alpha1", "internal/certificate", "internal/config", "internal/controller", "internal/controller/pool",
-				"internal/fit", "internal/gateway", "internal/journal", "internal/kube", "internal/launch", "internal/leader",
-				"internal/metric", "internal/object", "internal/standby", "internal/tally", "internal/webhook",
+				"api/v1alpha1", "internal/access", "internal/certificate", "internal/config", "internal/controller",
+				"internal/controller/pool", "internal/fit", "internal/gateway", "internal/journal", "internal/kube", "internal/launch",
+				"internal/leader", "internal/metric", "internal/object", "internal/standby", "internal/tally", "internal/ui",
+				"internal/webhook",
 			},
 			others: kubernetes,
 		},
@@ -76,6 +77,10 @@ func layers() map[string]layer {
 				"internal/protocol/standbyv1", "internal/protocol/standbyv1/standbyv1connect", "internal/standby",
 			},
 			others: append(objects(), "connectrpc.com/connect", "google.golang.org/protobuf/", "golang.org/x/sync/", "k8s.io/client-go/", "k8s.io/utils/clock"),
+		},
+		"internal/ui": {
+			own:    []string{"api/v1alpha1", "internal/access", "internal/journal"},
+			others: append(objects(), "k8s.io/utils/clock"),
 		},
 		"internal/access": {
 			own:    []string{"api/v1alpha1"},

@@ -21,6 +21,7 @@ type Operator struct {
 	HealthAddress        string
 	MetricsAddress       string
 	MetricsInsecure      bool
+	UIAddress            string
 	ExecThroughAPIServer bool
 	RedisPasswordSecrets bool
 	Workers              int
@@ -61,6 +62,7 @@ func DefaultOperator() Operator {
 		LeaderElection: true,
 		HealthAddress:  ":8081",
 		MetricsAddress: ":8443",
+		UIAddress:      ":7444",
 		Workers:        16,
 		// Below the 100,000 indexes that an Indexed Job can have, with room for a whole burst.
 		SharedJobIndexes: 90_000,
@@ -79,6 +81,7 @@ func (c *Operator) Bind(f *flag.FlagSet) {
 	f.StringVar(&c.HealthAddress, "health-address", c.HealthAddress, "where /healthz and /readyz are served; 0 turns them off")
 	f.StringVar(&c.MetricsAddress, "metrics-address", c.MetricsAddress, "where /metrics is served, over TLS and to those who may `get` it; 0 turns it off")
 	f.BoolVar(&c.MetricsInsecure, "metrics-insecure", c.MetricsInsecure, "serve /metrics over plain HTTP, to everybody")
+	f.StringVar(&c.UIAddress, "ui-address", c.UIAddress, "where the page is served that shows what pools do, over TLS, by the operator that leads; its data is for those who may `list` pools; 0 turns it off")
 	f.BoolVar(&c.ExecThroughAPIServer, "exec-through-apiserver", c.ExecThroughAPIServer, "run exec probes through the API server where the kubelet can't; needs the permission pods/exec (config/components/exec)")
 	f.BoolVar(&c.RedisPasswordSecrets, "redis-password-secrets", c.RedisPasswordSecrets, "read Redis passwords from the Secrets that pools name; needs the permission to get Secrets (config/components/redis-secrets)")
 	f.IntVar(&c.Workers, "workers", c.Workers, "pools that are worked on at the same time")
@@ -157,6 +160,6 @@ func (c *Operator) Validate() error {
 	if !(c.PricePerPodHour >= 0 && c.PricePerPodHour <= math.MaxFloat32) { // written so that NaN is refused, too
 		faults = append(faults, fmt.Errorf("--price-per-pod-hour is %v: it must be a number, 0 or more", c.PricePerPodHour))
 	}
-	faults = append(faults, c.validatePush())
+	faults = append(faults, address("--ui-address", c.UIAddress), c.validatePush())
 	return errors.Join(faults...)
 }

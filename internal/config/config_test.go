@@ -125,6 +125,8 @@ func TestValidate(t *testing.T) {
 		"no workers":          {func(c *Operator) { c.Workers = 0 }, []string{"--workers"}},
 		"an unknown format":   {func(c *Operator) { c.LogFormat = "xml" }, []string{"--log-format"}},
 		"less than no detail": {func(c *Operator) { c.LogLevel = -1 }, []string{"--v"}},
+		"no page":             {change: func(c *Operator) { c.UIAddress = Off }},
+		"a page without port": {func(c *Operator) { c.UIAddress = "localhost" }, []string{"--ui-address"}},
 		"all at once":         {func(c *Operator) { c.Workers, c.LogFormat, c.LogLevel = -1, "", -2 }, []string{"--workers", "--log-format", "--v"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -101,15 +101,19 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
 	// What happened lately, for who shows it.
-	remembered := journal.New(clock.RealClock{})
+	history := journal.New(clock.RealClock{})
 	told := tally.New(tally.Deps{
-		Set: set, Journal: remembered, Clock: clock.RealClock{}, PricePerPodHour: c.PricePerPodHour, Exists: pools{mgr.GetCache()}.exists,
+		Set: set, Journal: history, Clock: clock.RealClock{}, PricePerPodHour: c.PricePerPodHour, Exists: pools{mgr.GetCache()}.exists,
 	})
 	var launches controller.Push
+	var shown page
 	if c.Push.Enabled {
-		if launches, err = push(ctx, mgr, c, told); err != nil {
+		if launches, shown, err = push(ctx, mgr, c, told); err != nil {
 			return nil, fmt.Errorf("prepare launches: %w", err)
 		}
+	}
+	if err := addPage(mgr, c, history, shown); err != nil {
+		return nil, fmt.Errorf("prepare the page: %w", err)
 	}
 	if err := controller.Register(ctx, mgr, c, launches, told); err != nil {
 		return nil, fmt.Errorf("register controllers: %w", err)

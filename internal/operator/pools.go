@@ -19,7 +19,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/object"
 )
 
-// pools are the HotStandbyJobs in the cache, as the launcher and the gateway want to know them. The cache itself is read,
+// pools are the HotStandbyJobs in the cache, as the launcher, the gateway and the page want to know them. The cache itself is read,
 // which doesn't wait for the operator's own writes.
 type pools struct{ cache client.Reader }
 

@@ -17,7 +17,6 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/paia-tech/hotstandbyjob/internal/certificate"
 	"github.com/paia-tech/hotstandbyjob/internal/config"
@@ -36,20 +35,19 @@ const container = "operator"
 
 // push adds to a manager what launches need: the registry of standby pods, the gateway that they are connected to, the
 // launcher that gives them to Jobs, and the webhook that hands Jobs to the launcher. It returns what the controllers need
-// of it. told hears of launches.
-func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.Tally) (controller.Push, error) {
-	none := controller.Push{}
+// of it, and what the page does. told hears of launches.
+func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.Tally) (controller.Push, page, error) {
 	api, err := clientset(mgr)
 	if err != nil {
-		return none, err
+		return controller.Push{}, page{}, err
 	}
 	serving, err := serve(ctx, mgr, c)
 	if err != nil {
-		return none, err
+		return controller.Push{}, page{}, err
 	}
 	image, err := standbyImage(ctx, mgr, c)
 	if err != nil {
-		return none, err
+		return controller.Push{}, page{}, err
 	}
 	registry := standby.New(standby.Deps{Client: api, Clock: clock.RealClock{}, Log: mgr.GetLogger().WithName("standby")})
 	registry.OnStarted(told.Started)
@@ -63,13 +61,13 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 		Synced:   func(ctx context.Context) bool { return toolscache.WaitForCacheSync(ctx.Done(), heard...) },
 	})
 	if err != nil {
-		return none, err
+		return controller.Push{}, page{}, err
 	}
 	told.Waiting(launcher.Waiting)
 	// The gateway listens to the registry, also where it isn't served: it comes before the registry hears of pods.
 	watcher, err := gateway.NewInformerWatcher(launcher.Informers())
 	if err != nil {
-		return none, err
+		return controller.Push{}, page{}, err
 	}
 	handler := gateway.New(gateway.Deps{
 		Client: api, Registry: registry, Pools: known, Watcher: watcher, Before: launcher.Before, Clock: clock.RealClock{},
@@ -78,7 +76,7 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 	})
 	runs := newRunner(mgr, launcher, registry)
 	if heard, err = feed(ctx, mgr, registry, launcher); err != nil {
-		return none, err
+		return controller.Push{}, page{}, err
 	}
 	entrypoint := func() object.Entrypoint {
 		return object.Entrypoint{Image: image, GatewayURL: c.StandbyURL(), CA: string(serving.CA())}
@@ -91,8 +89,9 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 	case unlaunchable:
 		mgr.GetLogger().Info("this cluster's Jobs have no spec.managedBy, which launches need (Kubernetes 1.32 or later): Jobs with a pool's label are ordinary Jobs")
 	}
-	return controller.Push{Registry: registry, Entrypoint: entrypoint, Unlaunchable: unlaunchable}, errors.Join(
-		mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, supported, serving), addMarker(mgr, c))
+	return controller.Push{Registry: registry, Entrypoint: entrypoint, Unlaunchable: unlaunchable},
+		page{certificate: serving, waiting: launcher.Waiting},
+		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, supported, serving))
 }
 
 // clientset is a client of everything that reads nothing from the cache.
@@ -138,23 +137,6 @@ func addGateway(mgr ctrl.Manager, c config.Operator, handler *gateway.Gateway, s
 	return mgr.Add(&gateway.Server{
 		Handler: handler, Address: c.Push.GatewayAddress, GetCertificate: serving.GetCertificate,
 		Log: slog.New(logr.ToSlogHandler(mgr.GetLogger().WithName("gateway"))),
-	})
-}
-
-// addMarker has the gateway's Service lead to the operator that leads.
-func addMarker(mgr ctrl.Manager, c config.Operator) error {
-	if c.PodName == "" || c.Push.GatewayAddress == config.Off {
-		return nil
-	}
-	direct, err := client.New(mgr.GetConfig(), client.Options{
-		HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(),
-	})
-	if err != nil {
-		return fmt.Errorf("lead pods to the gateway: %w", err)
-	}
-	return mgr.Add(&leader.Marker{
-		Client: direct, Pod: types.NamespacedName{Namespace: c.PodNamespace, Name: c.PodName}, Elected: mgr.Elected(),
-		Log: mgr.GetLogger().WithName("leader"),
 	})
 }
 

@@ -103,7 +103,7 @@ func (e *Env) Operator(change ...func(*config.Operator)) (stop func()) {
 	c := config.DefaultOperator()
 	c.Namespace = e.Namespace
 	c.LeaderElection = false
-	c.HealthAddress, c.MetricsAddress = "0", "0"
+	c.HealthAddress, c.MetricsAddress, c.UIAddress = config.Off, config.Off, config.Off
 	c.SyncInterval = time.Second
 	c.Push.Enabled = false
 	for _, f := range change {

@@ -46,7 +46,7 @@ func (e *Env) Start(program string, args ...string) *Process {
 	p := &Process{log: &output{}}
 	p.cmd = exec.CommandContext(e.T.Context(), program, append([]string{ //nolint:gosec // the program was just built
 		"--kubeconfig=" + e.Lab.Kubeconfig(), "--namespace=" + e.Namespace,
-		"--health-address=0", "--metrics-address=0", "--log-format=text", "--push=false",
+		"--health-address=0", "--metrics-address=0", "--ui-address=0", "--log-format=text", "--push=false",
 	}, args...)...)
 	p.cmd.Env = append(os.Environ(), "SYNC_INTERVAL=1")
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
