@@ -101,9 +101,9 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
 	// What happened lately, for who shows it.
-	history := journal.New(clock.RealClock{})
+	remembered := journal.New(clock.RealClock{})
 	told := tally.New(tally.Deps{
-		Set: set, Journal: history, Clock: clock.RealClock{}, PricePerPodHour: c.PricePerPodHour, Exists: pools{mgr.GetCache()}.exists,
+		Set: set, Journal: remembered, Clock: clock.RealClock{}, PricePerPodHour: c.PricePerPodHour, Exists: pools{mgr.GetCache()}.exists,
 	})
 	var launches controller.Push
 	var shown page
@@ -112,7 +112,7 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 			return nil, fmt.Errorf("prepare launches: %w", err)
 		}
 	}
-	if err := addPage(mgr, c, history, shown); err != nil {
+	if err := addPage(mgr, c, remembered, shown); err != nil {
 		return nil, fmt.Errorf("prepare the page: %w", err)
 	}
 	if err := controller.Register(ctx, mgr, c, launches, told); err != nil {

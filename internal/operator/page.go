@@ -50,7 +50,8 @@ func addPage(mgr ctrl.Manager, c config.Operator, history *journal.Journal, p pa
 	log := slog.New(logr.ToSlogHandler(mgr.GetLogger().WithName("page")))
 	handler := ui.New(ui.Deps{
 		Pools: pools{mgr.GetCache()}, Waiting: p.waiting, Journal: history, Clock: clock.RealClock{}, Log: log, Namespace: c.Namespace,
-		Reviewer: access.New(access.Deps{Client: api, Clock: clock.RealClock{}, Log: log, Reviews: reviews}),
+		PricePerPodHour: c.PricePerPodHour,
+		Reviewer:        access.New(access.Deps{Client: api, Clock: clock.RealClock{}, Log: log, Reviews: reviews}),
 	})
 	server := &ui.Server{Handler: handler, Address: c.UIAddress, GetCertificate: p.certificate.GetCertificate, Log: log}
 	if err := mgr.Add(server); err != nil {
