@@ -151,6 +151,7 @@ func (c *Operator) Validate() error {
 	if c.Workers < 1 {
 		faults = append(faults, fmt.Errorf("--workers is %d: it must be at least 1", c.Workers))
 	}
+	faults = append(faults, address("--ui-address", c.UIAddress))
 	if c.LogFormat != "json" && c.LogFormat != "text" {
 		faults = append(faults, fmt.Errorf("--log-format is %q: it must be json or text", c.LogFormat))
 	}
@@ -160,6 +161,6 @@ func (c *Operator) Validate() error {
 	if !(c.PricePerPodHour >= 0 && c.PricePerPodHour <= math.MaxFloat32) { // written so that NaN is refused, too
 		faults = append(faults, fmt.Errorf("--price-per-pod-hour is %v: it must be a number, 0 or more", c.PricePerPodHour))
 	}
-	faults = append(faults, address("--ui-address", c.UIAddress), c.validatePush())
+	faults = append(faults, c.validatePush())
 	return errors.Join(faults...)
 }
