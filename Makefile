@@ -15,7 +15,7 @@ CRD_REF_DOCS := go tool -modfile=$(CURDIR)/tools/crd-ref-docs/go.mod crd-ref-doc
 BUF := go tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 LAB := go run -C lab ./cmd/lab
 
-.PHONY: help demo test lab-up lab-down generate lint image
+.PHONY: help demo test lab-up lab-down generate ui lint image
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ generate: ## Write what is generated from the Go sources and the protocols: code
 	$(CONTROLLER_GEN) rbac:roleName=hotstandbyjob-operator,fileName=role.yaml \
 		paths='./internal/...' paths='./cmd/operator/...' output:rbac:dir=config/rbac
 	$(BUF) generate
+
+ui: ## Build the page that the operator serves, from ui to internal/ui/dist, and commit what it writes
+	tools/ui.sh
 
 lint: ## Check the style of all modules; LINT_FLAGS=--fix mends what can be mended
 	status=0; for module in $(MODULES); do \

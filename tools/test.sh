@@ -6,11 +6,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What the tests run beside the lab's own programs: a Redis server, and a C compiler for the race detector.
+# What the tests run beside the lab's own programs: a Redis server, a C compiler for the race detector, and a browser that
+# looks at the page, unless HSJ_NO_BROWSER=1.
 ensure_packages() {
 	local missing=()
 	command -v redis-server >/dev/null || missing+=(redis-server)
 	command -v "${CC:-gcc}" >/dev/null || missing+=(gcc libc6-dev)
+	if [ "${HSJ_NO_BROWSER:-}" != 1 ] && ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then
+		missing+=(chromium fonts-dejavu-core)
+	fi
 	[ ${#missing[@]} -eq 0 ] && return
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 		echo "the tests need these Debian packages, or what they are called elsewhere: ${missing[*]}" >&2
@@ -50,6 +54,7 @@ if [[ " $* " == *" . "* ]]; then
 	go build -race -o "$HSJ_OPERATOR" ./cmd/operator
 	go run -C lab ./cmd/lab image operator --output "$HSJ_OPERATOR_IMAGE"
 	go tool -modfile=tools/helm/go.mod helm version --short >/dev/null
+	[ "${HSJ_NO_BROWSER:-}" = 1 ] || tools/ui.sh install
 fi
 
 failed=()

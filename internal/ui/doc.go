@@ -6,5 +6,3 @@
 // The page is built from the folder ui by `make ui`. What that makes is committed in dist, so that the operator can be built
 // without npm, and CI verifies that it is current.
 package ui
-
-// +kubebuilder:rbac:groups=apps.paia.tech,resources=hotstandbyjobs,verbs=list

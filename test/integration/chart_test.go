@@ -124,6 +124,7 @@ func TestTheServerTakesTheChart(t *testing.T) {
 	s := newServer(t)
 	for name, values := range map[string][]string{
 		"by default": nil, "with everything": everything(), "without launches": {`push={"enabled":false}`, `replicas=1`},
+		"without a page": {`ui={"enabled":false}`}, "without either": {`push={"enabled":false}`, `ui={"enabled":false}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := objects(t, strings.ReplaceAll(renderChart(t, values...), chartSpace, s.namespace))
@@ -145,8 +146,13 @@ func TestTheServerTakesTheChart(t *testing.T) {
 				t.Fatal(err)
 			}
 			c, all := parseArgs(t, d), name == "with everything"
-			if c.ExecThroughAPIServer != all || c.RedisPasswordSecrets != all || c.Push.GatewayAnyAddress != all || c.Push.Enabled != (name != "without launches") {
+			if c.ExecThroughAPIServer != all || c.RedisPasswordSecrets != all || c.Push.GatewayAnyAddress != all || c.Push.Enabled == slices.Contains([]string{"without launches", "without either"}, name) {
 				t.Errorf("the operator's configuration is %+v", c)
+			}
+			noPage := slices.Contains([]string{"without a page", "without either"}, name)
+			service, ok := found["Service hotstandbyjob-gateway"]
+			if (c.UIAddress == "0") != noPage || ok != (c.Push.Enabled || !noPage) || ok && noPage == strings.Contains(fmt.Sprint(service.Object), "7444") {
+				t.Errorf("the page is at %q, and the Service is %v", c.UIAddress, service)
 			}
 			if got := environmentOf(found); all != slices.Contains(got, "REDIS_PORT=6379") {
 				t.Errorf("the operator's environment is %v", got)
