@@ -15,6 +15,7 @@ import (
 	"connectrpc.com/connect"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -92,9 +93,10 @@ func (s *streams) fresh(p *corev1.Pod) bool {
 func (s *streams) live(ctx context.Context, p *corev1.Pod) {
 	for ctx.Err() == nil {
 		ran, err := s.attach(ctx, p)
-		if ran || ctx.Err() != nil || connect.CodeOf(err) == connect.CodeNotFound {
+		if ran || ctx.Err() != nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) || connect.CodeOf(err) == connect.CodeNotFound {
 			return
 		}
+		s.env.T.Logf("pod %s attaches again: %v", p.Name, err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
@@ -110,7 +112,7 @@ func (s *streams) attach(ctx context.Context, p *corev1.Pod) (ran bool, err erro
 	}}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Spec.ServiceAccountName}}
 	if err := s.env.Client.SubResource("token").Create(ctx, account, token); err != nil {
-		return false, client.IgnoreNotFound(err)
+		return false, err
 	}
 	pod := standbyv1connect.NewStandbyClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		r.Header.Set("Authorization", "Bearer "+token.Status.Token)

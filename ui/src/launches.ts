@@ -46,7 +46,7 @@ export class LaunchesView {
       };
     });
     this.element = h("section", { class: "card launches", "aria-labelledby": "launches-title" },
-      h("h3", { id: "launches-title" }, "Last launches"), legend, this.none, wide("Last launches", table));
+      h("h3", { id: "launches-title" }, "Last launches"), legend, this.none, wide("Last launches, one in each row", table));
   }
 
   show(launches: Launch[]): void {

@@ -149,8 +149,8 @@ class Page {
   private offer(all: Pools): void {
     const chosen = view().namespace;
     const known = new Set([...namespaces.options].map((o) => o.value));
-    for (const name of [chosen, ...all.pools.map((p) => p.namespace)].filter((n) => !known.has(n))) {
-      known.add(name);
+    for (const name of new Set([chosen, ...all.pools.map((p) => p.namespace)])) {
+      if (known.has(name)) continue;
       namespaces.append(h("option", { value: name }, name));
     }
     if (namespaces.value !== chosen && document.activeElement !== namespaces) namespaces.value = chosen;

@@ -53,8 +53,6 @@ async function picture(page: Page, name: string, height: number): Promise<void> 
   expect(statSync(path).size, `${name}.png stays small`).toBeLessThan(200_000);
 }
 
-test.describe.configure({ mode: "serial" });
-
 test("a burst of launches appears live", async ({ browser }) => {
   const page = await open(browser, { viewport: { width: 1280, height: 900 }, colorScheme: "light" });
   await live(page);
@@ -66,7 +64,7 @@ test("a burst of launches appears live", async ({ browser }) => {
   // Without a reload, and while it happens.
   await expect.poll(async () => (most = Math.max(most, await count(page, "Busy"))), { intervals: [250] }).toBeGreaterThanOrEqual(before + burst / 2);
   expect((await answered).status).toBe(204);
-  const launches = page.getByRole("region", { name: "Last launches" }).getByRole("table");
+  const launches = page.getByRole("region", { name: "Last launches", exact: true }).getByRole("table");
   await expect(launches.getByRole("rowheader", { name: /^burst-\d{3}$/ }).first()).toBeVisible();
   await expect(launches.getByRole("img", { name: /queue .+, claim .+, deliver .+, begin .+/ }).first()).toBeVisible();
   await expect.poll(async () => Number(await tile(page, "Launches/s").textContent())).toBeGreaterThan(1);
@@ -159,13 +157,13 @@ test("it asks for a token", async ({ browser }) => {
   await expect(page.getByRole("heading", { name: "A token is needed" })).toBeVisible();
   await expect(page.getByText("kubectl create token", { exact: false }).first()).toBeVisible();
   await accessible(page);
-  await page.getByLabel("Token").fill("wrong");
+  await page.getByLabel("Token", { exact: true }).fill("wrong");
   await page.getByRole("button", { name: "Show the pools" }).click();
   await expect(page.getByRole("alert")).toContainText("the token isn't valid");
-  await page.getByLabel("Token").fill(env("HSJ_STRANGER"));
+  await page.getByLabel("Token", { exact: true }).fill(env("HSJ_STRANGER"));
   await page.getByRole("button", { name: "Show the pools" }).click();
   await expect(page.getByRole("alert")).toContainText("may not list hotstandbyjobs");
-  await page.getByLabel("Token").fill(env("HSJ_TOKEN"));
+  await page.getByLabel("Token", { exact: true }).fill(env("HSJ_TOKEN"));
   await page.getByRole("textbox", { name: "Namespace" }).fill(namespace);
   await page.getByRole("button", { name: "Show the pools" }).click();
   await live(page);
