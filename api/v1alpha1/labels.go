@@ -49,6 +49,10 @@ const (
 	// the user, read by the launcher.
 	AnnotationPriority = "hsj.paia.tech/priority"
 
+	// AnnotationTraceparent is the trace that a launch is a part of, as W3C Trace Context has it in its header of that name.
+	// On Jobs; written by the user or, with tracing on, by the webhook, read by the launcher.
+	AnnotationTraceparent = "hsj.paia.tech/traceparent"
+
 	// AnnotationKubeletProbe names the container whose readinessProbe is the pool's busy command. On pods that were built
 	// so; on others the command is run through the API server.
 	AnnotationKubeletProbe = "hsj.paia.tech/kubelet-probe"

@@ -38,18 +38,19 @@ func layers() map[string]layer {
 			own: []string{
 				"api/v1alpha1", "internal/access", "internal/certificate", "internal/config", "internal/controller",
 				"internal/controller/pool", "internal/fit", "internal/gateway", "internal/journal", "internal/kube", "internal/launch",
-				"internal/leader", "internal/metric", "internal/object", "internal/standby", "internal/tally", "internal/ui",
-				"internal/webhook",
+				"internal/leader", "internal/metric", "internal/object", "internal/standby", "internal/tally", "internal/trace",
+				"internal/ui", "internal/webhook",
 			},
-			others: kubernetes,
+			others: append(kubernetes, "go.opentelemetry.io/otel", "github.com/prometheus/client_golang/"),
 		},
 		// What happens to launches and pools, for metrics and journal.
 		"internal/tally": {
 			own: []string{
-				"api/v1alpha1", "internal/journal", "internal/launch", "internal/metric", "internal/standby",
+				"api/v1alpha1", "internal/journal", "internal/launch", "internal/metric", "internal/standby", "internal/trace",
 			},
 			others: append(objects(), "k8s.io/utils/clock"),
 		},
+		"internal/trace": {own: []string{"internal/journal"}, others: []string{"go.opentelemetry.io/otel", "k8s.io/utils/clock"}},
 		"internal/controller": {
 			own: []string{
 				"api/v1alpha1", "internal/config", "internal/controller/pool", "internal/controller/takeover", "internal/object",

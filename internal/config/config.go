@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -35,6 +37,9 @@ type Operator struct {
 
 	// PricePerPodHour is what an idle pod costs, for the metrics; 0: nothing is said about costs.
 	PricePerPodHour float64
+
+	// OTLPEndpoint is where traces of launches are sent to; empty: none are made.
+	OTLPEndpoint string
 
 	Push Push
 
@@ -88,6 +93,7 @@ func (c *Operator) Bind(f *flag.FlagSet) {
 	f.IntVar(&c.LogLevel, "v", c.LogLevel, "log verbosity: 0 changes of state, 1 decisions, 4 every pass")
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "json or text")
 	f.Float64Var(&c.PricePerPodHour, "price-per-pod-hour", c.PricePerPodHour, "what an idle pod costs in an hour, in any currency, for the metric of what idle pods cost; 0: there is none")
+	f.StringVar(&c.OTLPEndpoint, "otlp-endpoint", c.OTLPEndpoint, "where traces of launches are sent to by OTLP over gRPC: host:port or http://host:port without TLS, https://host:port with it (default: no traces); the variables OTEL_* of OpenTelemetry's SDK hold as well")
 	c.Push.bind(f)
 }
 
@@ -161,6 +167,25 @@ func (c *Operator) Validate() error {
 	if !(c.PricePerPodHour >= 0 && c.PricePerPodHour <= math.MaxFloat32) { // written so that NaN is refused, too
 		faults = append(faults, fmt.Errorf("--price-per-pod-hour is %v: it must be a number, 0 or more", c.PricePerPodHour))
 	}
+	if err := validEndpoint(c.OTLPEndpoint); err != nil {
+		faults = append(faults, err)
+	}
 	faults = append(faults, c.validatePush())
 	return errors.Join(faults...)
+}
+
+// validEndpoint says what is wrong with an endpoint for traces.
+func validEndpoint(endpoint string) error {
+	host := endpoint
+	if strings.Contains(endpoint, "://") {
+		u, err := url.Parse(endpoint)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
+			return fmt.Errorf("--otlp-endpoint is %q: it must be host:port, http://host:port or https://host:port", endpoint)
+		}
+		host = u.Host
+	}
+	if name, port, err := net.SplitHostPort(host); endpoint != "" && (err != nil || name == "" || port == "") {
+		return fmt.Errorf("--otlp-endpoint is %q: it must be host:port, such as collector.monitoring:4317, with http:// or https:// before it or not", endpoint)
+	}
+	return nil
 }

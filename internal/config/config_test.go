@@ -5,6 +5,7 @@ package config
 import (
 	"flag"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,7 @@ func TestFlags(t *testing.T) {
 		"--metrics-insecure", "--exec-through-apiserver", "--redis-password-secrets", "--workers=3", "--v=4", "--log-format=text",
 		"--push=false", "--gateway-address=:3", "--gateway-url=https://gateway.example:443", "--webhook-address=127.0.0.1:4", "--certificate-secret=tls",
 		"--certificate-names=gateway.example, 10.0.0.1", "--standby-image=registry.example/operator:1", "--launch-workers=5",
+		"--price-per-pod-hour=0.25", "--otlp-endpoint=collector:4317",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,6 +105,7 @@ func TestFlags(t *testing.T) {
 	want.HealthAddress, want.MetricsAddress, want.MetricsInsecure = ":1", ":2", true
 	want.ExecThroughAPIServer, want.RedisPasswordSecrets = true, true
 	want.Workers, want.LogLevel, want.LogFormat = 3, 4, "text"
+	want.PricePerPodHour, want.OTLPEndpoint = 0.25, "collector:4317"
 	want.Push = Push{
 		GatewayAddress: ":3", GatewayURL: "https://gateway.example:443", WebhookAddress: "127.0.0.1:4", CertificateSecret: "tls",
 		CertificateNames: []string{"gateway.example", "10.0.0.1"}, StandbyImage: "registry.example/operator:1", LaunchWorkers: 5,
@@ -121,13 +124,22 @@ func TestValidate(t *testing.T) {
 		change func(*Operator)
 		faults []string
 	}{
-		"the defaults":        {change: func(*Operator) {}},
-		"no workers":          {func(c *Operator) { c.Workers = 0 }, []string{"--workers"}},
-		"an unknown format":   {func(c *Operator) { c.LogFormat = "xml" }, []string{"--log-format"}},
-		"less than no detail": {func(c *Operator) { c.LogLevel = -1 }, []string{"--v"}},
-		"no page":             {change: func(c *Operator) { c.UIAddress = Off }},
-		"a page without port": {func(c *Operator) { c.UIAddress = "localhost" }, []string{"--ui-address"}},
-		"all at once":         {func(c *Operator) { c.Workers, c.LogFormat, c.LogLevel = -1, "", -2 }, []string{"--workers", "--log-format", "--v"}},
+		"the defaults":         {change: func(*Operator) {}},
+		"no workers":           {func(c *Operator) { c.Workers = 0 }, []string{"--workers"}},
+		"an unknown format":    {func(c *Operator) { c.LogFormat = "xml" }, []string{"--log-format"}},
+		"less than no detail":  {func(c *Operator) { c.LogLevel = -1 }, []string{"--v"}},
+		"pods that earn":       {func(c *Operator) { c.PricePerPodHour = -0.1 }, []string{"--price-per-pod-hour"}},
+		"a price of no number": {func(c *Operator) { c.PricePerPodHour = math.NaN() }, []string{"--price-per-pod-hour"}},
+		"a price without end":  {func(c *Operator) { c.PricePerPodHour = math.Inf(1) }, []string{"--price-per-pod-hour"}},
+		"a price":              {change: func(c *Operator) { c.PricePerPodHour = 0.034 }},
+		"a collector":          {change: func(c *Operator) { c.OTLPEndpoint = "collector.monitoring:4317" }},
+		"a collector with TLS": {change: func(c *Operator) { c.OTLPEndpoint = "https://[fd00::1]:4317/" }},
+		"a collector's name":   {func(c *Operator) { c.OTLPEndpoint = "collector" }, []string{"--otlp-endpoint"}},
+		"a collector by HTTP":  {func(c *Operator) { c.OTLPEndpoint = "http://collector:4318/v1/traces" }, []string{"--otlp-endpoint"}},
+		"a collector by FTP":   {func(c *Operator) { c.OTLPEndpoint = "ftp://collector:21" }, []string{"--otlp-endpoint"}},
+		"no page":              {change: func(c *Operator) { c.UIAddress = Off }},
+		"a page without port":  {func(c *Operator) { c.UIAddress = "localhost" }, []string{"--ui-address"}},
+		"all at once":          {func(c *Operator) { c.Workers, c.LogFormat, c.LogLevel = -1, "", -2 }, []string{"--workers", "--log-format", "--v"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := DefaultOperator()

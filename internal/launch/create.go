@@ -76,7 +76,7 @@ func (l *Launcher) warm(ctx context.Context, r request, claim standby.Claim) (*c
 			return l.otherwise(ctx, r, d)
 		}
 		r.launch.Found = l.deps.Clock.Now()
-		claim.Timing = standby.Timing{Seen: r.launch.Seen, Found: r.launch.Found, Waited: r.launch.Waited}
+		claim.Timing = standby.Timing{Seen: r.launch.Seen, Found: r.launch.Found, Waited: r.launch.Waited, Trace: r.launch.Trace}
 		claimed, err := d.reservation.Claim(ctx, claim)
 		l.settle(d, claimed, err)
 		if err == nil {
@@ -128,7 +128,7 @@ func (l *Launcher) requestFor(namespace string, pod *corev1.Pod) (request, error
 		return request{}, fmt.Errorf("create a pod: Job %s is another by now", owner.Name)
 	}
 	r.job = job
-	r.launch = Launch{Pool: poolOf(job), Job: job.Name, Seen: l.seen(job)}
+	r.launch = Launch{Pool: poolOf(job), Job: job.Name, Seen: l.seen(job), Trace: job.Annotations[v1alpha1.AnnotationTraceparent]}
 	return r, nil
 }
 

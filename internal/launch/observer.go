@@ -18,6 +18,7 @@ type Launch struct {
 	Seen   time.Time // when it was seen that the pod is wanted
 	Found  time.Time // when a pod was found, or a cold start decided upon
 	Waited bool      // it was in the queue of its pool before
+	Trace  string    // the Job's AnnotationTraceparent
 
 	Cold  Cold      // of a cold start: why
 	Why   string    // the same in words, as in AnnotationColdReason

@@ -66,7 +66,7 @@ var (
 	}
 	poolFailures = Family{
 		Name: prefix + "pool_consecutive_failures", Kind: Gauge, Labels: ofPool(),
-		Help: "How often in a row standby units failed before they got work; 0 when one has become warm.",
+		Help: "How often in a row standby units failed before they got work: status.consecutiveFailures.",
 	}
 	launchesTotal = Family{
 		Name: prefix + "launches_total", Kind: Counter, Labels: ofPool("start", "reason"),

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -32,6 +34,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/kube"
 	"github.com/paia-tech/hotstandbyjob/internal/metric"
 	"github.com/paia-tech/hotstandbyjob/internal/tally"
+	"github.com/paia-tech/hotstandbyjob/internal/trace"
 )
 
 // LeaseName is the Lease that the leading replica holds.
@@ -100,15 +103,20 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
+	traces, err := tracing(ctx, mgr, c)
+	if err != nil {
+		return nil, err
+	}
 	// What happened lately, for who shows it.
 	remembered := journal.New(clock.RealClock{})
 	told := tally.New(tally.Deps{
 		Set: set, Journal: remembered, Clock: clock.RealClock{}, PricePerPodHour: c.PricePerPodHour, Exists: pools{mgr.GetCache()}.exists,
+		Traces: traces,
 	})
 	var launches controller.Push
 	var shown page
 	if c.Push.Enabled {
-		if launches, shown, err = push(ctx, mgr, c, told); err != nil {
+		if launches, shown, err = push(ctx, mgr, c, told, traces); err != nil {
 			return nil, fmt.Errorf("prepare launches: %w", err)
 		}
 	}
@@ -127,11 +135,29 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 // metrics are served to those whom the cluster lets `get` them, unless told otherwise.
 func metrics(c config.Operator) metricsserver.Options {
 	o := metricsserver.Options{BindAddress: c.MetricsAddress}
+	if c.OTLPEndpoint != "" {
+		// The only text that exemplars can be written in, which name the traces.
+		o.HandlerOpts = append(o.HandlerOpts, func(h *promhttp.HandlerOpts) { h.EnableOpenMetrics = true })
+	}
 	if !c.MetricsInsecure {
 		o.SecureServing = true
 		o.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	return o
+}
+
+// tracing makes traces of launches if there is somebody to send them to; otherwise it returns nil.
+func tracing(ctx context.Context, mgr ctrl.Manager, c config.Operator) (*trace.Tracer, error) {
+	if c.OTLPEndpoint == "" {
+		return nil, nil
+	}
+	log := mgr.GetLogger().WithName("trace")
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Error(err, "send traces", "endpoint", c.OTLPEndpoint) }))
+	traces, err := trace.New(ctx, c.OTLPEndpoint, clock.RealClock{})
+	if err != nil {
+		return nil, err
+	}
+	return traces, mgr.Add(traces)
 }
 
 // Logger writes what is logged, as JSON or as text for people. logr's verbosity n is slog's level -n.

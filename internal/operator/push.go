@@ -27,6 +27,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/standby"
 	"github.com/paia-tech/hotstandbyjob/internal/tally"
+	"github.com/paia-tech/hotstandbyjob/internal/trace"
 	"github.com/paia-tech/hotstandbyjob/internal/webhook"
 )
 
@@ -36,7 +37,7 @@ const container = "operator"
 // push adds to a manager what launches need: the registry of standby pods, the gateway that they are connected to, the
 // launcher that gives them to Jobs, and the webhook that hands Jobs to the launcher. It returns what the controllers need
 // of it, and what the page does. told hears of launches.
-func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.Tally) (controller.Push, page, error) {
+func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.Tally, traces *trace.Tracer) (controller.Push, page, error) {
 	api, err := clientset(mgr)
 	if err != nil {
 		return controller.Push{}, page{}, err
@@ -91,7 +92,7 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 	}
 	return controller.Push{Registry: registry, Entrypoint: entrypoint, Unlaunchable: unlaunchable},
 		page{certificate: serving, waiting: launcher.Waiting},
-		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, supported, serving))
+		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, supported, serving, traces))
 }
 
 // clientset is a client of everything that reads nothing from the cache.
@@ -140,7 +141,7 @@ func addGateway(mgr ctrl.Manager, c config.Operator, handler *gateway.Gateway, s
 	})
 }
 
-func addWebhook(mgr ctrl.Manager, c config.Operator, supported bool, serving *certificate.Serving) error {
+func addWebhook(mgr ctrl.Manager, c config.Operator, supported bool, serving *certificate.Serving, traces *trace.Tracer) error {
 	if c.Push.WebhookAddress == config.Off {
 		return nil
 	}
@@ -148,8 +149,10 @@ func addWebhook(mgr ctrl.Manager, c config.Operator, supported bool, serving *ce
 	if err != nil {
 		return err
 	}
-	server.Register(webhook.Path, (&webhook.Handler{
-		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Namespace: c.Namespace, Unsupported: !supported,
-	}).Admission())
+	handler := &webhook.Handler{Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Namespace: c.Namespace, Unsupported: !supported}
+	if traces != nil {
+		handler.Trace = traces.Admission
+	}
+	server.Register(webhook.Path, handler.Admission())
 	return mgr.Add(server)
 }

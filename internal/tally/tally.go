@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tally hears of launches and of pools wherever something happens to them, and writes it into the metrics and
-// into the journal. It decides nothing.
+// Package tally hears of launches and of pools wherever something happens to them, and writes it into the metrics, the
+// journal and the traces. It decides nothing.
 package tally
 
 import (
@@ -18,6 +18,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/launch"
 	"github.com/paia-tech/hotstandbyjob/internal/metric"
 	"github.com/paia-tech/hotstandbyjob/internal/standby"
+	"github.com/paia-tech/hotstandbyjob/internal/trace"
 )
 
 // Deps are what a tally works with.
@@ -29,6 +30,8 @@ type Deps struct {
 	Exists func(types.NamespacedName) bool
 	// PricePerPodHour of idle pods; 0: nothing is said about costs.
 	PricePerPodHour float64
+	// Traces of launches; nil: none are made.
+	Traces *trace.Tracer
 }
 
 // Tally may be used from any goroutine.
@@ -116,12 +119,12 @@ func (t *Tally) Created(l launch.Launch) {
 // Rejected counts a Job that was told to fail.
 func (t *Tally) Rejected(l launch.Launch) {
 	now := t.deps.Clock.Now()
+	rejected := journal.Launch{Pool: l.Pool, Job: l.Job, Start: journal.Rejected, Seen: l.Seen, Started: now, Queue: now.Sub(l.Seen)}
 	t.about(l.Pool, func() {
 		t.deps.Set.Launched(l.Pool, string(journal.Rejected), "")
-		t.deps.Journal.Record(journal.Launch{
-			Pool: l.Pool, Job: l.Job, Start: journal.Rejected, Seen: l.Seen, Started: now, Queue: now.Sub(l.Seen),
-		})
+		t.deps.Journal.Record(rejected)
 	})
+	t.deps.Traces.Launch(rejected, l.Trace)
 }
 
 // Began takes note of how long a launch took in a pod of its own.
@@ -129,7 +132,7 @@ func (t *Tally) Began(l launch.Launch) {
 	t.record(journal.Launch{
 		Pool: l.Pool, Job: l.Job, Pod: l.Pod, Start: journal.Cold, Reason: l.Why, Seen: l.Seen, Started: l.Begun,
 		Queue: l.Found.Sub(l.Seen), Begin: l.Begun.Sub(l.Found),
-	}, "")
+	}, l.Trace)
 }
 
 // Started takes note of how long a launch took in a pod of its pool. Of one that another process has claimed that isn't
@@ -146,7 +149,7 @@ func (t *Tally) Started(p standby.Pod) {
 	t.record(journal.Launch{
 		Pool: p.Pool, Job: p.Job, Pod: p.Name, Start: warmth(at.Waited), Seen: at.Seen, Started: at.Begun,
 		Queue: at.Found.Sub(at.Seen), Claim: at.Claimed.Sub(at.Found), Deliver: sent.Sub(at.Claimed), Begin: at.Begun.Sub(sent),
-	}, "")
+	}, at.Trace)
 }
 
 // warmth is how a launch starts in a pod of its pool.
@@ -157,9 +160,9 @@ func warmth(waited bool) journal.Start {
 	return journal.Warm
 }
 
-// record takes note of a launch that has started.
-func (t *Tally) record(l journal.Launch, trace string) {
-	warm := l.Start != journal.Cold
+// record takes note of a launch that has started, and that is part of a trace if there is a traceparent.
+func (t *Tally) record(l journal.Launch, traceparent string) {
+	warm, trace := l.Start != journal.Cold, t.deps.Traces.Launch(l, traceparent)
 	t.about(l.Pool, func() {
 		t.deps.Journal.Record(l)
 		if warm {

@@ -3,9 +3,11 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -38,6 +40,9 @@ type Handler struct {
 	Namespace string
 	// Unsupported says that the cluster has no spec.managedBy. No Job is then handed to the launcher.
 	Unsupported bool
+	// Trace begins a trace of a Job's launch, or goes on with that of a traceparent. end is called when the Job was handed to
+	// the launcher, and returns the traceparent that the launcher goes on with. nil: there are no traces.
+	Trace func(namespace, job, parent string) (end func() string)
 }
 
 // Admission is the handler as the webhook that a server serves at Path.
@@ -61,13 +66,41 @@ func (h *Handler) Handle(ctx context.Context, request admission.Request) admissi
 	if !j.concerned() {
 		return response
 	}
+	trace := h.begin(&request, &j)
 	d := h.decide(ctx, &j, request.Namespace)
 	logf.FromContext(ctx).V(1).Info("decided about a Job", "launch", d.launch, "warnings", d.warnings)
 	if d.launch {
 		patched := admissionv1.PatchTypeJSONPatch
-		response.PatchType, response.Patch = &patched, setManagedBy
+		response.PatchType, response.Patch = &patched, j.patch(trace())
 	}
 	return response.WithWarnings(d.warnings...)
+}
+
+// begin begins the trace of a Job, if there are traces. A trial doesn't get one.
+func (h *Handler) begin(request *admission.Request, j *job) (end func() string) {
+	if h.Trace == nil || request.DryRun != nil && *request.DryRun {
+		return func() string { return "" }
+	}
+	return h.Trace(request.Namespace, cmp.Or(j.Name, j.GenerateName), j.Annotations[v1alpha1.AnnotationTraceparent])
+}
+
+// patch is what hands a Job to the launcher, with its trace if it has one.
+func (j *job) patch(traceparent string) []byte {
+	if traceparent == "" {
+		return setManagedBy
+	}
+	path, value := "/metadata/annotations/"+strings.ReplaceAll(v1alpha1.AnnotationTraceparent, "/", "~1"), any(traceparent)
+	if len(j.Annotations) == 0 {
+		path, value = "/metadata/annotations", map[string]string{v1alpha1.AnnotationTraceparent: traceparent}
+	}
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "add", "path": "/spec/managedBy", "value": v1alpha1.ManagedByLauncher},
+		{"op": "add", "path": path, "value": value},
+	})
+	if err != nil { // of strings: there is none
+		return setManagedBy
+	}
+	return patch
 }
 
 // decide looks for the pool and decides.

@@ -159,6 +159,61 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+func TestATraceGoesOnInTheJob(t *testing.T) {
+	const users, ours = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-0000000000000001-01"
+	managed := `[{"op":"add","path":"/spec/managedBy","value":"hsj.paia.tech/launcher"}`
+	for name, tc := range map[string]struct {
+		pool        string
+		annotations map[string]string
+		patch       string
+		begun       string // namespace, Job and parent of what was begun
+		ended       int
+	}{
+		"a Job without annotations": {
+			pool: "game", patch: managed + `,{"op":"add","path":"/metadata/annotations","value":{"hsj.paia.tech/traceparent":"` + ours + `"}}]`,
+			begun: "games a- ", ended: 1,
+		},
+		"a Job in a trace of its user": {
+			pool: "game", annotations: map[string]string{v1alpha1.AnnotationTraceparent: users},
+			patch: managed + `,{"op":"add","path":"/metadata/annotations/hsj.paia.tech~1traceparent","value":"` + ours + `"}]`,
+			begun: "games a- " + users, ended: 1,
+		},
+		"a Job that isn't launched": {pool: "other", begun: "games a- "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun, ended, full := "", 0, pools(t, poolOf(v1alpha1.AssignmentPush))
+			h := &Handler{Cache: full, Live: full, Trace: func(namespace, job, parent string) func() string {
+				begun = namespace + " " + job + " " + parent
+				return func() string { ended++; return ours }
+			}}
+			raw, err := json.Marshal(batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+				GenerateName: "a-", Labels: map[string]string{v1alpha1.LabelPool: tc.pool}, Annotations: tc.annotations,
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var patch []map[string]any
+			if got := serve(t, h, review(t, admissionv1.Create, raw)); len(got.Patch) > 0 {
+				if err := json.Unmarshal(got.Patch, &patch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var want []map[string]any
+			if tc.patch != "" {
+				if err := json.Unmarshal([]byte(tc.patch), &want); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(want, patch); diff != "" {
+				t.Errorf("patch (-want +got):\n%s", diff)
+			}
+			if begun != tc.begun || ended != tc.ended {
+				t.Errorf("begun for %q, ended %d times; want %q, %d", begun, ended, tc.begun, tc.ended)
+			}
+		})
+	}
+}
+
 func TestAnAnswerThatTakesTooLongIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, h := range map[string]*Handler{
