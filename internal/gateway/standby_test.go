@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -173,6 +175,29 @@ func TestANewerStreamOfAPodEndsTheOlderOne(t *testing.T) {
 	}
 	_ = older.Close()
 	_ = newer.Close()
+}
+
+func TestOpenStreamsAreCounted(t *testing.T) {
+	var open atomic.Int32
+	s := serveWith(t, func(d *Deps) { d.Streams = func(change int) { open.Add(int32(change)) } })
+	await := func(want int32) {
+		t.Helper()
+		gomega.NewWithT(t).Eventually(open.Load, "10s", "2ms").Should(gomega.Equal(want))
+	}
+	a, err := s.attach(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(1)
+	b, err := s.attach(t.Context(), "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(2)
+	_ = a.Close()
+	await(1)
+	_ = b.Close()
+	await(0)
 }
 
 func TestTooManyStreamsAreRefusedAtOnce(t *testing.T) {
