@@ -17,7 +17,9 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/cluster"
+	"github.com/paia-tech/hotstandbyjob/internal/plugin/convert"
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/run"
+	"github.com/paia-tech/hotstandbyjob/internal/plugin/steer"
 )
 
 const long = `Pools of warm pods for Kubernetes Jobs: launch in them, watch them, and ask why they are as they are.`
@@ -53,8 +55,10 @@ func Command(streams genericiooptions.IOStreams, c clock.WithTicker) *cobra.Comm
 	cli.Flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
 		run.Command(cli),
+		convert.Command(cli),
 		versionCommand(cli),
 	)
+	root.AddCommand(steer.Commands(cli)...)
 	return root
 }
 
