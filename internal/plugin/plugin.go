@@ -18,8 +18,11 @@ import (
 
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/cluster"
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/convert"
+	"github.com/paia-tech/hotstandbyjob/internal/plugin/explain"
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/run"
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/steer"
+	"github.com/paia-tech/hotstandbyjob/internal/plugin/top"
+	"github.com/paia-tech/hotstandbyjob/internal/plugin/ui"
 )
 
 const long = `Pools of warm pods for Kubernetes Jobs: launch in them, watch them, and ask why they are as they are.`
@@ -55,7 +58,10 @@ func Command(streams genericiooptions.IOStreams, c clock.WithTicker) *cobra.Comm
 	cli.Flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
 		run.Command(cli),
+		top.Command(cli),
+		explain.Command(cli),
 		convert.Command(cli),
+		ui.Command(cli),
 		versionCommand(cli),
 	)
 	root.AddCommand(steer.Commands(cli)...)

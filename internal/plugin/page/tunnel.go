@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
+
+	"github.com/paia-tech/hotstandbyjob/internal/plugin/cluster"
+)
+
+const (
+	leaderLabel = "hsj.paia.tech/leader=true"
+	portName    = "ui"
+	defaultPort = 7444
+)
+
+// tunnel leads to the operator that leads, as kubectl port-forward does, without a port of this machine. When that one
+// leads no more, the next connection goes to the one that does.
+type tunnel struct {
+	cluster   *cluster.Cluster
+	namespace string
+
+	mu         sync.Mutex
+	connection httpstream.Connection
+	port       int32
+	next       int
+}
+
+// dial is for http.Transport, which asks for an address that doesn't matter.
+func (t *tunnel) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for range 2 {
+		if t.connection == nil {
+			if err := t.connect(ctx); err != nil {
+				return nil, err
+			}
+		}
+		conn, err := t.open()
+		if err == nil {
+			return conn, nil
+		}
+		_ = t.connection.Close()
+		t.connection = nil
+	}
+	return nil, errors.New("the connection through the API server to the operator breaks at once")
+}
+
+// connect finds the operator that leads. t.mu is held.
+func (t *tunnel) connect(ctx context.Context) error {
+	list, err := t.cluster.Core.Pods(t.namespace).List(ctx, metav1.ListOptions{LabelSelector: leaderLabel})
+	if err != nil {
+		return fmt.Errorf("find the operator in namespace %s: %w", t.namespace, err)
+	}
+	pod, port := leaderOf(list.Items)
+	if pod == "" {
+		return fmt.Errorf("no operator leads in namespace %s: give --operator-namespace where it is in another, or --url where it isn't in the cluster", t.namespace)
+	}
+	if t.connection, err = forward(t.cluster, t.namespace, pod); err != nil {
+		return fmt.Errorf("reach pod %s through the API server (needs create pods/portforward in namespace %s): %w", pod, t.namespace, err)
+	}
+	t.port = port
+	go func(c httpstream.Connection) {
+		<-c.CloseChan()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.connection == c {
+			t.connection = nil
+		}
+	}(t.connection)
+	return nil
+}
+
+// leaderOf is the pod that leads and the port of its page.
+func leaderOf(pods []corev1.Pod) (name string, port int32) {
+	for i := range pods {
+		p := &pods[i]
+		if p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil {
+			continue
+		}
+		port := int32(defaultPort)
+		for _, c := range p.Spec.Containers {
+			for _, named := range c.Ports {
+				if named.Name == portName {
+					port = named.ContainerPort
+				}
+			}
+		}
+		return p.Name, port
+	}
+	return "", 0
+}
+
+func forward(k *cluster.Cluster, namespace, pod string) (httpstream.Connection, error) {
+	u := k.Core.RESTClient().Post().Namespace(namespace).Resource("pods").Name(pod).SubResource("portforward").URL()
+	transport, upgrader, err := spdy.RoundTripperFor(k.Config)
+	if err != nil {
+		return nil, err
+	}
+	old := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, u)
+	modern, err := portforward.NewSPDYOverWebsocketDialerForStreaming(u, k.Config)
+	if err != nil {
+		return nil, err
+	}
+	dialer := portforward.NewFallbackDialerForStreaming(modern, old, func(err error) bool {
+		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+	})
+	connection, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
+	return connection, err
+}
+
+// open opens a connection to the port, which is two streams: one for data, one on which the kubelet says what failed.
+// t.mu is held.
+func (t *tunnel) open() (net.Conn, error) {
+	header := http.Header{}
+	header.Set(corev1.StreamType, corev1.StreamTypeError)
+	header.Set(corev1.PortHeader, strconv.Itoa(int(t.port)))
+	header.Set(corev1.PortForwardRequestIDHeader, strconv.Itoa(t.next))
+	t.next++
+	failures, err := t.connection.CreateStream(header)
+	if err != nil {
+		return nil, err
+	}
+	_ = failures.Close() // for writing: nothing is said to it
+	header.Set(corev1.StreamType, corev1.StreamTypeData)
+	data, err := t.connection.CreateStream(header)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Stream: data, failures: failures, connection: t.connection, failed: make(chan struct{})}
+	go c.listen()
+	return c, nil
+}
+
+// conn is a stream as a connection.
+type conn struct {
+	httpstream.Stream
+
+	failures   httpstream.Stream
+	connection httpstream.Connection
+	failed     chan struct{} // closed when nothing more can fail
+	why        string
+	once       sync.Once
+}
+
+// listen hears why the other end can't be reached.
+func (c *conn) listen() {
+	defer close(c.failed)
+	text, _ := io.ReadAll(c.failures) // without a text there is nothing to tell
+	if c.why = strings.TrimSpace(string(text)); c.why != "" {
+		_ = c.Reset()
+	}
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Stream.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	select {
+	case <-c.failed:
+		if c.why != "" {
+			return n, fmt.Errorf("the operator's page doesn't answer (is it off, --ui-address=0?): %s", c.why)
+		}
+	default:
+	}
+	return n, err
+}
+
+func (c *conn) Close() error {
+	var err error
+	c.once.Do(func() {
+		err = errors.Join(c.Stream.Close(), c.Reset())
+		c.connection.RemoveStreams(c.Stream, c.failures)
+	})
+	return err
+}
+
+// The rest of a net.Conn, of which an http.Transport makes no use for HTTP/1.1.
+
+func (c *conn) LocalAddr() net.Addr              { return address{} }
+func (c *conn) RemoteAddr() net.Addr             { return address{} }
+func (c *conn) SetDeadline(time.Time) error      { return nil }
+func (c *conn) SetReadDeadline(time.Time) error  { return nil }
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+type address struct{}
+
+func (address) Network() string { return "tunnel" }
+func (address) String() string  { return "operator" }

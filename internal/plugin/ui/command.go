@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/paia-tech/hotstandbyjob/internal/plugin/cluster"
+	"github.com/paia-tech/hotstandbyjob/internal/plugin/page"
+)
+
+const headerTime = 10 * time.Second
+
+const long = `Open the operator's page in a browser.
+
+The page is served on this machine alone, and reached through the API server as kubectl port-forward does, with the token of the
+kubeconfig or of --service-account. Whoever can use this machine's loopback address can read the page while it runs.`
+
+// Command is kubectl hsj ui.
+func Command(cli *cluster.CLI) *cobra.Command {
+	o := page.Options{}
+	quiet, port := false, 0
+	cmd := &cobra.Command{
+		Use:   "ui",
+		Short: "Open the operator's page in a browser",
+		Long:  long,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			k, err := cli.Connect()
+			if err != nil {
+				return err
+			}
+			p, err := page.Open(ctx, k, o, cli.Clock)
+			if err != nil {
+				return err
+			}
+			// Better said here than by an empty page.
+			if _, err := p.Launches(ctx, k.Namespace, "", "", 1); err != nil {
+				return err
+			}
+			return serve(ctx, cli, p, port, quiet)
+		},
+	}
+	o.Bind(cmd.Flags())
+	cmd.Flags().IntVar(&port, "port", 0, "port on this machine; 0: any")
+	cmd.Flags().BoolVar(&quiet, "no-browser", false, "print the address, and open no browser")
+	return cmd
+}
+
+func serve(ctx context.Context, cli *cluster.CLI, p *page.Page, port int, quiet bool) error {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	address, _ := listener.Addr().(*net.TCPAddr)
+	bound := strconv.Itoa(address.Port)
+	errorLog := log.New(cli.ErrOut, "", 0)
+	server := &http.Server{
+		Handler:           proxy(p, []string{net.JoinHostPort("127.0.0.1", bound), net.JoinHostPort("localhost", bound)}, errorLog),
+		ReadHeaderTimeout: headerTime, ErrorLog: errorLog,
+	}
+	url := "http://" + net.JoinHostPort("127.0.0.1", bound)
+	_, _ = fmt.Fprintf(cli.Out, "%s (Ctrl-C ends it)\n", url)
+	if !quiet {
+		if err := browse(ctx, url); err != nil {
+			_, _ = fmt.Fprintln(cli.ErrOut, "note: no browser could be opened:", err)
+		}
+	}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// browse opens a browser.
+func browse(ctx context.Context, url string) error {
+	name, args := "xdg-open", []string{url}
+	switch runtime.GOOS {
+	case "darwin":
+		name = "open"
+	case "windows":
+		name, args = "rundll32", []string{"url.dll,FileProtocolHandler", url}
+	}
+	return exec.CommandContext(context.WithoutCancel(ctx), name, args...).Start() //nolint:gosec // the address is ours
+}
