@@ -52,16 +52,25 @@ const (
 	warmCondition = "hsj.paia.tech/Warm"
 )
 
-// Explain explains.
+// Explain explains. What is to be done is said once.
 func Explain(s Snapshot) []Step {
+	var steps []Step
 	switch s.Target {
 	case "job":
-		return explainJob(s)
+		steps = explainJob(s)
 	case "pod":
-		return explainPod(s)
+		steps = explainPod(s)
 	default:
-		return explainPool(s)
+		steps = explainPool(s)
 	}
+	said := map[string]bool{}
+	for i := range steps {
+		if said[steps[i].Remedy] {
+			steps[i].Remedy = ""
+		}
+		said[steps[i].Remedy] = true
+	}
+	return steps
 }
 
 func step(text, remedy string) Step { return Step{Text: text, Remedy: remedy} }
@@ -112,6 +121,7 @@ func fromConditions(h *v1alpha1.HotStandbyJob) (steps []Step) {
 	if len(h.Status.Conditions) == 0 {
 		return []Step{step("the operator has never looked at it", "see whether it runs, and in which namespaces: kubectl -n hotstandbyjob-system get pods")}
 	}
+	const degraded = "" // no reason
 	told := map[string]bool{}
 	for _, t := range []struct {
 		name string
@@ -123,8 +133,9 @@ func fromConditions(h *v1alpha1.HotStandbyJob) (steps []Step) {
 		{v1alpha1.ConditionProgressing, metav1.ConditionTrue},
 	} {
 		c := meta.FindStatusCondition(h.Status.Conditions, t.name)
-		if c != nil && c.Status == t.bad && !told[c.Reason] {
+		if c != nil && c.Status == t.bad && !told[c.Reason] && (t.name != v1alpha1.ConditionProgressing || !told[degraded]) {
 			told[c.Reason] = true
+			told[degraded] = told[degraded] || t.name == v1alpha1.ConditionDegraded
 			steps = append(steps, step(fmt.Sprintf("%s: %s", c.Reason, c.Message), remedies()[c.Reason]))
 		}
 	}
@@ -160,17 +171,28 @@ func failedPod(pods []corev1.Pod) string {
 	return "kubectl describe hsj shows what failed"
 }
 
-// stuckPods are standby pods that can't start, and why.
+// stuckPods are standby pods that can't start, by what keeps them.
 func stuckPods(s Snapshot) (steps []Step) {
+	count, first := map[string]int{}, map[string]*corev1.Pod{}
+	var order []string
 	for i := range s.Pods {
 		p := &s.Pods[i]
-		if p.Status.Phase != corev1.PodPending || len(steps) >= maxShown {
+		why := waitsFor(p)
+		if p.Status.Phase != corev1.PodPending || why == "" {
 			continue
 		}
-		why := waitsFor(p)
-		if why != "" {
-			steps = append(steps, step(fmt.Sprintf("pod %s has been starting since %s: %s", p.Name, ago(s.Now, p.CreationTimestamp.Time), why), "kubectl describe pod "+p.Name))
+		if count[why]++; count[why] == 1 {
+			first[why] = p
+			order = append(order, why)
 		}
+	}
+	for _, why := range order[:min(len(order), maxShown)] {
+		p := first[why]
+		who := "pod " + p.Name + " has"
+		if n := count[why] - 1; n > 0 {
+			who = fmt.Sprintf("pod %s and %d more have", p.Name, n)
+		}
+		steps = append(steps, step(fmt.Sprintf("%s been starting for %s: %s", who, age(s.Now, p.CreationTimestamp.Time), why), "kubectl describe pod "+p.Name))
 	}
 	return steps
 }
@@ -298,8 +320,10 @@ func ago(now, then time.Time) string {
 	if then.IsZero() {
 		return "some time ago"
 	}
-	return max(0, now.Sub(then)).Round(time.Second).String() + " ago"
+	return age(now, then) + " ago"
 }
+
+func age(now, then time.Time) string { return max(0, now.Sub(then)).Round(time.Second).String() }
 
 // idlePods counts the pods that could be given to a launch.
 func idlePods(pods []corev1.Pod) (n int) {

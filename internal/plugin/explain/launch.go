@@ -140,7 +140,7 @@ func startOf(s Snapshot, p *corev1.Pod) []Step {
 	}
 	switch p.Annotations[v1alpha1.AnnotationStart] {
 	case v1alpha1.StartWarm:
-		return []Step{step(fmt.Sprintf("it claimed pod %s, which had been there since %s", p.Name, ago(s.Now, p.CreationTimestamp.Time)), "")}
+		return []Step{step(fmt.Sprintf("it claimed pod %s, which was made %s, before the Job", p.Name, ago(s.Now, p.CreationTimestamp.Time)), "")}
 	case v1alpha1.StartCold:
 		why := p.Annotations[v1alpha1.AnnotationColdReason]
 		steps := []Step{step(fmt.Sprintf("pod %s was made for it %s, cold: %s", p.Name, ago(s.Now, p.CreationTimestamp.Time), why), coldRemedy(s, why))}
@@ -191,7 +191,7 @@ func waitRemedy(h *v1alpha1.HotStandbyJob) string {
 // verdict says how the Job has ended.
 func verdict(s Snapshot, c *batchv1.JobCondition) Step {
 	if c.Type == batchv1.JobComplete {
-		return step("it is complete since "+ago(s.Now, c.LastTransitionTime.Time), "")
+		return step("it completed "+ago(s.Now, c.LastTransitionTime.Time), "")
 	}
 	remedy := "kubectl logs job/" + s.Job.Name
 	if c.Reason == poolEmpty {
