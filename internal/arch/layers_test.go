@@ -26,11 +26,19 @@ func objects() []string {
 	return []string{"k8s.io/api/", "k8s.io/apimachinery/pkg/", "k8s.io/utils/ptr"}
 }
 
+// What a command of the plugin is made of.
+func commandLine() []string {
+	return append(objects(), "github.com/spf13/cobra", "github.com/spf13/pflag", "k8s.io/cli-runtime/pkg/genericiooptions",
+		"k8s.io/cli-runtime/pkg/printers", "k8s.io/klog/v2", "k8s.io/utils/clock")
+}
+
 // layers has every package of the operator; imports go downward only.
 func layers() map[string]layer {
 	const logr = "github.com/go-logr/logr"
 	kubernetes := []string{"k8s.io/", "sigs.k8s.io/controller-runtime", logr}
 	return map[string]layer{
+		"cmd/kubectl-hsj": {own: []string{"internal/plugin"}, others: []string{"k8s.io/cli-runtime/pkg/genericiooptions", "k8s.io/utils/clock"}},
+
 		"cmd/operator": {own: []string{"internal/config", "internal/operator"}, others: kubernetes},
 		"cmd/standby":  {own: []string{"internal/entrypoint"}},
 
@@ -105,6 +113,30 @@ func layers() map[string]layer {
 		"internal/metric":  {own: []string{"api/v1alpha1"}, others: append(kubernetes, "github.com/prometheus/client_golang/")},
 		"internal/journal": {others: append(objects(), "k8s.io/utils/clock")},
 		"internal/config":  {},
+
+		// The plugin. It has a few small clients of its own: client-go's typed ones, discovery and cli-runtime's ConfigFlags set
+		// up so much when a process starts that a launch would take twice as long.
+		"internal/plugin": {
+			own: []string{
+				"internal/plugin/cluster", "internal/plugin/convert", "internal/plugin/explain", "internal/plugin/run", "internal/plugin/steer",
+				"internal/plugin/top", "internal/plugin/ui",
+			},
+			others: commandLine(),
+		},
+		"internal/plugin/cluster": {own: []string{"api/v1alpha1"}, others: append(commandLine(), "k8s.io/client-go/rest", "k8s.io/client-go/tools/clientcmd")},
+		"internal/plugin/run":     {own: []string{"api/v1alpha1", "internal/object", "internal/plugin/cluster"}, others: append(commandLine(), "k8s.io/client-go/rest")},
+		"internal/plugin/steer":   {own: []string{"api/v1alpha1", "internal/plugin/cluster"}, others: commandLine()},
+		"internal/plugin/convert": {own: []string{"api/v1alpha1", "internal/plugin/cluster"}, others: append(commandLine(), "github.com/pmezard/go-difflib/difflib", "sigs.k8s.io/yaml")},
+		"internal/plugin/page": {
+			own:    []string{"internal/plugin/cluster"},
+			others: append(commandLine(), "k8s.io/client-go/rest", "k8s.io/client-go/tools/portforward", "k8s.io/client-go/transport/spdy", "k8s.io/streaming/pkg/httpstream"),
+		},
+		"internal/plugin/explain": {own: []string{"api/v1alpha1", "internal/object", "internal/plugin/cluster", "internal/plugin/page"}, others: append(commandLine(), "sigs.k8s.io/yaml")},
+		"internal/plugin/top": {
+			own:    []string{"api/v1alpha1", "internal/plugin/cluster", "internal/plugin/explain", "internal/plugin/page"},
+			others: append(commandLine(), "golang.org/x/term", "k8s.io/client-go/tools/cache", "sigs.k8s.io/yaml"),
+		},
+		"internal/plugin/ui": {own: []string{"internal/plugin/cluster", "internal/plugin/page"}, others: commandLine()},
 
 		// What runs in the pods is small: it has no client of the cluster.
 		"internal/entrypoint": {

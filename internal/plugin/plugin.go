@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -38,7 +37,7 @@ func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams,
 
 // Command is the plugin with all of its commands.
 func Command(streams genericiooptions.IOStreams, c clock.WithTicker) *cobra.Command {
-	cli := &cluster.CLI{IOStreams: streams, Flags: genericclioptions.NewConfigFlags(true), Clock: c}
+	cli := &cluster.CLI{IOStreams: streams, Flags: cluster.NewFlags(), Clock: c}
 	root := &cobra.Command{
 		Use:           "kubectl-hsj",
 		Short:         "Pools of warm pods for Kubernetes Jobs",
@@ -55,7 +54,7 @@ func Command(streams genericiooptions.IOStreams, c clock.WithTicker) *cobra.Comm
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
 	})
-	cli.Flags.AddFlags(root.PersistentFlags())
+	cli.Flags.Bind(root.PersistentFlags())
 	root.AddCommand(
 		run.Command(cli),
 		top.Command(cli),

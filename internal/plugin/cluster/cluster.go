@@ -8,17 +8,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	batchclient "k8s.io/client-go/kubernetes/typed/batch/v1"
-	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
@@ -35,27 +34,23 @@ const (
 type CLI struct {
 	genericiooptions.IOStreams
 
-	Flags *genericclioptions.ConfigFlags
+	Flags *Flags
 	Clock clock.WithTicker
 }
 
 // Cluster is a connection to an API server, which all of its clients share.
 type Cluster struct {
-	Config    *rest.Config
-	Namespace string
-	Core      coreclient.CoreV1Interface
-	Batch     batchclient.BatchV1Interface
+	Config      *rest.Config
+	Namespace   string
+	Core, Batch rest.Interface
 
 	pools rest.Interface
+	codec runtime.ParameterCodec
 }
 
 // Connect reads the kubeconfig. It makes no request.
 func (c *CLI) Connect() (*Cluster, error) {
-	config, err := c.Flags.ToRESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	namespace, _, err := c.Flags.ToRawKubeConfigLoader().Namespace()
+	config, namespace, err := c.Flags.config()
 	if err != nil {
 		return nil, err
 	}
@@ -71,31 +66,25 @@ func New(config *rest.Config, namespace string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Config: config, Namespace: namespace}
-	builtin := rest.CopyConfig(config)
-	builtin.ContentType, builtin.AcceptContentTypes = binary, binary+","+runtime.ContentTypeJSON
-	if c.Core, err = coreclient.NewForConfigAndClient(builtin, shared); err != nil {
+	scheme, err := Scheme()
+	if err != nil {
 		return nil, err
 	}
-	if c.Batch, err = batchclient.NewForConfigAndClient(builtin, shared); err != nil {
-		return nil, err
+	c := &Cluster{Config: config, Namespace: namespace, codec: runtime.NewParameterCodec(scheme)}
+	codecs := serializer.NewCodecFactory(scheme).WithoutConversion()
+	client := func(version schema.GroupVersion, path, content string) (rest.Interface, error) {
+		own := rest.CopyConfig(config)
+		own.GroupVersion, own.APIPath, own.NegotiatedSerializer = &version, path, codecs
+		if own.ContentType = content; content == binary {
+			own.AcceptContentTypes = binary + "," + runtime.ContentTypeJSON
+		}
+		return rest.RESTClientForConfigAndClient(own, shared)
 	}
-	c.pools, err = poolClient(config, shared)
-	return c, err
-}
-
-// poolClient is a client of HotStandbyJobs.
-func poolClient(config *rest.Config, shared *http.Client) (rest.Interface, error) {
-	scheme := runtime.NewScheme()
-	metav1.AddToGroupVersion(scheme, metav1.SchemeGroupVersion)
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return nil, err
-	}
-	config = rest.CopyConfig(config)
-	config.GroupVersion = &v1alpha1.SchemeGroupVersion
-	config.APIPath = "/apis"
-	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	return rest.RESTClientForConfigAndClient(config, shared)
+	var errs [3]error
+	c.Core, errs[0] = client(corev1.SchemeGroupVersion, "/api", binary)
+	c.Batch, errs[1] = client(batchv1.SchemeGroupVersion, "/apis", binary)
+	c.pools, errs[2] = client(v1alpha1.SchemeGroupVersion, "/apis", runtime.ContentTypeJSON)
+	return c, errors.Join(errs[:]...)
 }
 
 // PoolClient is for whoever lists and watches pools; see Pools.

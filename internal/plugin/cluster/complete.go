@@ -46,7 +46,7 @@ func (c *CLI) CompleteSource() Completion {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		names := jobNames(cmd, k, "")
-		if list, err := k.Batch.CronJobs(k.Namespace).List(cmd.Context(), metav1.ListOptions{}); err == nil {
+		if list, err := k.CronJobs(k.Namespace).List(cmd.Context(), metav1.ListOptions{}); err == nil {
 			for i := range list.Items {
 				names = append(names, "cronjob/"+list.Items[i].Name)
 			}
@@ -71,7 +71,7 @@ func (c *CLI) poolNames(cmd *cobra.Command) (names []string) {
 }
 
 func jobNames(cmd *cobra.Command, k *Cluster, selector string) (names []string) {
-	list, err := k.Batch.Jobs(k.Namespace).List(cmd.Context(), metav1.ListOptions{LabelSelector: selector})
+	list, err := k.Jobs(k.Namespace).List(cmd.Context(), metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil
 	}

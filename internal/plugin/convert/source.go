@@ -30,13 +30,13 @@ func read(ctx context.Context, k *cluster.Cluster, from string) (source, error) 
 	kind, name, _ := strings.Cut(from, "/")
 	switch strings.ToLower(kind) {
 	case "job", "jobs", "job.batch", "jobs.batch":
-		j, err := k.Batch.Jobs(k.Namespace).Get(ctx, name, metav1.GetOptions{})
+		j, err := k.Jobs(k.Namespace).Get(ctx, name)
 		if err != nil {
 			return source{}, err
 		}
 		return ofJob(j), nil
 	case "cronjob", "cronjobs", "cj", "cronjob.batch", "cronjobs.batch":
-		c, err := k.Batch.CronJobs(k.Namespace).Get(ctx, name, metav1.GetOptions{})
+		c, err := k.CronJobs(k.Namespace).Get(ctx, name)
 		if err != nil {
 			return source{}, err
 		}

@@ -59,7 +59,7 @@ func gather(ctx context.Context, k *cluster.Cluster, kind, name string) (Snapsho
 }
 
 func (s *Snapshot) gatherJob(ctx context.Context, k *cluster.Cluster, name string) (err error) {
-	if s.Job, err = k.Batch.Jobs(k.Namespace).Get(ctx, name, metav1.GetOptions{}); err != nil {
+	if s.Job, err = k.Jobs(k.Namespace).Get(ctx, name); err != nil {
 		return err
 	}
 	s.PoolName = s.Job.Labels[v1alpha1.LabelPool]
@@ -68,7 +68,7 @@ func (s *Snapshot) gatherJob(ctx context.Context, k *cluster.Cluster, name strin
 }
 
 func (s *Snapshot) gatherPod(ctx context.Context, k *cluster.Cluster, name string) (err error) {
-	if s.Pod, err = k.Core.Pods(k.Namespace).Get(ctx, name, metav1.GetOptions{}); err != nil {
+	if s.Pod, err = k.Pods(k.Namespace).Get(ctx, name); err != nil {
 		return err
 	}
 	if s.PoolName = s.Pod.Labels[v1alpha1.LabelLaunch]; s.PoolName == "" {
@@ -78,7 +78,7 @@ func (s *Snapshot) gatherPod(ctx context.Context, k *cluster.Cluster, name strin
 	if owner == nil || owner.Kind != "Job" {
 		return nil
 	}
-	job, err := k.Batch.Jobs(k.Namespace).Get(ctx, owner.Name, metav1.GetOptions{})
+	job, err := k.Jobs(k.Namespace).Get(ctx, owner.Name)
 	if err == nil && job.UID == owner.UID {
 		s.Job = job
 	}
@@ -100,7 +100,7 @@ func (s *Snapshot) gatherRest(ctx context.Context, k *cluster.Cluster) error {
 		}
 	}
 	if s.PoolName != "" {
-		list, err := k.Batch.Jobs(k.Namespace).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelPool + "=" + s.PoolName})
+		list, err := k.Jobs(k.Namespace).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelPool + "=" + s.PoolName})
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (s *Snapshot) gatherRest(ctx context.Context, k *cluster.Cluster) error {
 		return nil
 	}
 	selector := "involvedObject.kind=Job,involvedObject.name=" + s.Job.Name
-	events, err := k.Core.Events(k.Namespace).List(ctx, metav1.ListOptions{FieldSelector: selector})
+	events, err := k.Events(k.Namespace).List(ctx, metav1.ListOptions{FieldSelector: selector})
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *Snapshot) gatherRest(ctx context.Context, k *cluster.Cluster) error {
 }
 
 func pods(ctx context.Context, k *cluster.Cluster, selector string) ([]corev1.Pod, error) {
-	list, err := k.Core.Pods(k.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	list, err := k.Pods(k.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, err
 	}

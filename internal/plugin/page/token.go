@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
@@ -84,12 +82,11 @@ func (t *accountToken) token(ctx context.Context) (string, error) {
 	if t.value != "" && t.clock.Now().Before(t.expires.Add(-renewBefore)) {
 		return t.value, nil
 	}
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenSeconds))}}
-	got, err := t.cluster.Core.ServiceAccounts(t.cluster.Namespace).CreateToken(ctx, t.account, request, metav1.CreateOptions{})
+	got, err := t.cluster.Token(ctx, t.account, tokenSeconds)
 	if err != nil {
 		return "", fmt.Errorf("a token of service account %s: %w", t.account, err)
 	}
-	t.value, t.expires = got.Status.Token, got.Status.ExpirationTimestamp.Time
+	t.value, t.expires = got.Token, got.ExpirationTimestamp.Time
 	return t.value, nil
 }
 

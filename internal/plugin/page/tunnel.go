@@ -63,7 +63,7 @@ func (t *tunnel) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 // connect finds the operator that leads. t.mu is held.
 func (t *tunnel) connect(ctx context.Context) error {
-	list, err := t.cluster.Core.Pods(t.namespace).List(ctx, metav1.ListOptions{LabelSelector: leaderLabel})
+	list, err := t.cluster.Pods(t.namespace).List(ctx, metav1.ListOptions{LabelSelector: leaderLabel})
 	if err != nil {
 		return fmt.Errorf("find the operator in namespace %s: %w", t.namespace, err)
 	}
@@ -107,7 +107,7 @@ func leaderOf(pods []corev1.Pod) (name string, port int32) {
 }
 
 func forward(k *cluster.Cluster, namespace, pod string) (httpstream.Connection, error) {
-	u := k.Core.RESTClient().Post().Namespace(namespace).Resource("pods").Name(pod).SubResource("portforward").URL()
+	u := k.Core.Post().Namespace(namespace).Resource("pods").Name(pod).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(k.Config)
 	if err != nil {
 		return nil, err

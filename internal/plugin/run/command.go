@@ -3,6 +3,7 @@
 package run
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -11,8 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/cluster"
 )
@@ -45,7 +45,7 @@ const example = `  # Run the pool's command with these arguments
 // Command is kubectl hsj run.
 func Command(cli *cluster.CLI) *cobra.Command {
 	o := Options{}
-	print := genericclioptions.NewPrintFlags("created").WithTypeSetter(scheme.Scheme)
+	output := ""
 	cmd := &cobra.Command{
 		Use:               "run POOL [flags] -- ARGS...",
 		Short:             "Launch a command in a pool's pod and show what it writes",
@@ -59,7 +59,7 @@ func Command(cli *cluster.CLI) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			printer, err := print.ToPrinter()
+			printer, err := printerFor(output)
 			if err != nil {
 				return err
 			}
@@ -68,7 +68,10 @@ func Command(cli *cluster.CLI) *cobra.Command {
 			defer signal.Stop(signals)
 			return Launch(cmd.Context(), Deps{
 				IOStreams: cli.IOStreams, Cluster: k, Clock: cli.Clock, Signals: signals, Random: rand.String(5),
-				Made: func(job *batchv1.Job) error { return printer.PrintObj(job, cli.Out) },
+				Made: func(job *batchv1.Job) error {
+					job.APIVersion, job.Kind = batchv1.SchemeGroupVersion.String(), "Job" // a client leaves them out
+					return printer.PrintObj(job, cli.Out)
+				},
 			}, o)
 		},
 	}
@@ -84,6 +87,22 @@ func Command(cli *cluster.CLI) *cobra.Command {
 	f.DurationVar(&o.TTL, "ttl", keepTime, "how long the Job is kept after it has ended; 0: for ever")
 	f.DurationVar(&o.Timeout, "timeout", startTime, "give up, and delete the Job, if the command hasn't started by then; 0: never")
 	f.BoolVar(&o.Direct, "direct", false, "hand the Job to the operator without asking its webhook: faster, or where it has none; without the operator such a Job never starts")
-	print.AddFlags(cmd)
+	f.BoolVar(&o.Timings, "timings", false, "say on stderr where the time went")
+	f.StringVarP(&output, "output", "o", "", "with --wait=false: name, json or yaml of the Job")
 	return cmd
+}
+
+// printerFor is how a Job is shown.
+func printerFor(format string) (printers.ResourcePrinter, error) {
+	switch format {
+	case "":
+		return &printers.NamePrinter{Operation: "created"}, nil
+	case "name":
+		return &printers.NamePrinter{ShortOutput: true}, nil
+	case "json":
+		return &printers.JSONPrinter{}, nil
+	case "yaml":
+		return &printers.YAMLPrinter{}, nil
+	}
+	return nil, fmt.Errorf("-o %q: want name, json or yaml", format)
 }

@@ -37,6 +37,7 @@ type Options struct {
 	Direct   bool // hand the Job to the launcher, without its webhook
 	TTL      time.Duration
 
+	Timings bool
 	Wait    bool
 	Remove  bool
 	Timeout time.Duration

@@ -20,9 +20,7 @@ const (
 )
 
 // source is the server's side of logs.
-type source interface {
-	GetLogs(name string, o *corev1.PodLogOptions) *rest.Request
-}
+type source = func(pod string, o *corev1.PodLogOptions) *rest.Request
 
 // logs shows what containers write.
 type logs struct {
@@ -30,6 +28,7 @@ type logs struct {
 	container string
 	prefixed  bool // each line begins with its pod's name
 	broken    chan struct{}
+	mark      func(string) // takes note of when something was reached
 
 	wait sync.WaitGroup
 	mu   sync.Mutex // of out
@@ -38,7 +37,7 @@ type logs struct {
 }
 
 func newLogs(s source, container string, out io.Writer, prefixed bool) *logs {
-	return &logs{source: s, container: container, prefixed: prefixed, out: out, broken: make(chan struct{})}
+	return &logs{source: s, container: container, prefixed: prefixed, out: out, broken: make(chan struct{}), mark: func(string) {}}
 }
 
 // follow shows a container's run from here to its end.
@@ -46,8 +45,9 @@ func (l *logs) follow(ctx context.Context, s stream) {
 	l.wait.Go(func() {
 		options := &corev1.PodLogOptions{Container: l.container, Follow: true, SinceTime: s.since}
 		for range tries {
-			from, err := l.source.GetLogs(s.pod, options).Stream(ctx)
+			from, err := l.source(s.pod, options).Stream(ctx)
 			if err == nil {
+				l.mark("its logs are open")
 				l.copy(from, s.pod)
 				_ = from.Close()
 				return
@@ -101,6 +101,7 @@ type writer struct{ logs *logs }
 func (w writer) Write(p []byte) (int, error) {
 	w.logs.mu.Lock()
 	defer w.logs.mu.Unlock()
+	w.logs.mark("its first line is there")
 	n, err := w.logs.out.Write(p)
 	if err != nil {
 		err = errBroken

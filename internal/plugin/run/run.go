@@ -55,6 +55,7 @@ type launch struct {
 	jobs     chan watch.Event
 	progress *progress
 	logs     *logs
+	timings  *timings
 	told     bool // that it started cold, or waits
 }
 
@@ -63,12 +64,12 @@ func Launch(ctx context.Context, d Deps, o Options) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	l := &launch{Deps: d, o: o, name: o.name(d.Random), pods: make(chan watch.Event), jobs: make(chan watch.Event)}
+	l := &launch{Deps: d, o: o, name: o.name(d.Random), pods: make(chan watch.Event), jobs: make(chan watch.Event), timings: newTimings(d.Clock)}
+	if o.Timings {
+		defer l.timings.print(d.ErrOut)
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if o.Wait { // before there is a Job, so that nothing of it is missed or late
-		l.watch(ctx)
-	}
 	made, signal, err := l.start(ctx)
 	if signal != nil {
 		return l.cancel(ctx, made.job, signal)
@@ -80,7 +81,8 @@ func Launch(ctx context.Context, d Deps, o Options) error {
 		return l.Made(made.job)
 	}
 	l.progress = newProgress(made.job, made.pool, object.StandbyContainer(made.pool))
-	l.logs = newLogs(d.Cluster.Core.Pods(d.Cluster.Namespace), l.progress.container, d.Out, o.Gang > 1)
+	l.logs = newLogs(d.Cluster.Logs, l.progress.container, d.Out, o.Gang > 1)
+	l.logs.mark = l.timings.mark
 	return l.follow(ctx)
 }
 
@@ -93,10 +95,11 @@ type made struct {
 
 // start makes the Job. A signal meanwhile ends it, when it is known whether there is a Job.
 func (l *launch) start(ctx context.Context) (made, os.Signal, error) {
+	watched := ctx
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	result := make(chan made, 1)
-	go func() { result <- l.make(ctx) }()
+	go func() { result <- l.make(watched, ctx) }()
 	select {
 	case m := <-result:
 		return m, nil, m.err
@@ -110,16 +113,22 @@ func (l *launch) start(ctx context.Context) (made, os.Signal, error) {
 	}
 }
 
-func (l *launch) make(ctx context.Context) (m made) {
+// make reads the pool and makes the Job. The watches are opened meanwhile, over the connection that is there then: before,
+// each would open one of its own.
+func (l *launch) make(watched, ctx context.Context) (m made) {
 	if m.pool, m.err = l.Cluster.Pool(ctx, l.o.Pool); m.err != nil {
 		return m
 	}
+	l.timings.mark("the pool is read")
 	job, err := Job(m.pool, l.name, l.o)
 	if err != nil {
 		m.err = err
 		return m
 	}
-	job, err = l.Cluster.Batch.Jobs(l.Cluster.Namespace).Create(ctx, job, metav1.CreateOptions{})
+	if l.o.Wait {
+		l.watch(watched)
+	}
+	job, err = l.Cluster.Jobs(l.Cluster.Namespace).Create(ctx, job)
 	if err != nil {
 		m.err = fmt.Errorf("make Job %s: %w", l.name, err)
 		if apierrors.IsAlreadyExists(err) {
@@ -128,6 +137,7 @@ func (l *launch) make(ctx context.Context) (m made) {
 		return m
 	}
 	m.job = job
+	l.timings.mark("the Job is made")
 	return m
 }
 
@@ -170,6 +180,7 @@ func (l *launch) seePod(ctx context.Context, e watch.Event) {
 	if !ok {
 		return
 	}
+	l.timings.mark("it has a pod")
 	if s := l.progress.observePod(pod, e.Type == watch.Deleted); s != nil {
 		l.logs.follow(ctx, *s)
 	}
@@ -186,7 +197,7 @@ func (l *launch) sayWhatItWaitsFor(ctx context.Context) {
 	}
 	l.told = true
 	selector := "involvedObject.kind=Job,involvedObject.name=" + l.name
-	list, err := l.Cluster.Core.Events(l.Cluster.Namespace).List(ctx, metav1.ListOptions{FieldSelector: selector})
+	list, err := l.Cluster.Events(l.Cluster.Namespace).List(ctx, metav1.ListOptions{FieldSelector: selector})
 	if err == nil && len(list.Items) > 0 {
 		l.note("%s", list.Items[len(list.Items)-1].Message)
 		return
@@ -200,6 +211,7 @@ func (l *launch) note(format string, args ...any) {
 
 // end shows the last lines and returns the exit code.
 func (l *launch) end(ctx context.Context, end *ending) error {
+	l.timings.mark("its end is known")
 	select {
 	case <-l.logs.done():
 	case <-l.Clock.After(logsTime):
@@ -246,7 +258,7 @@ func (l *launch) remove(ctx context.Context, job *batchv1.Job) error {
 	if job != nil {
 		options.Preconditions = &metav1.Preconditions{UID: &job.UID}
 	}
-	err := l.Cluster.Batch.Jobs(l.Cluster.Namespace).Delete(ctx, l.name, options)
+	err := l.Cluster.Jobs(l.Cluster.Namespace).Delete(ctx, l.name, options)
 	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
@@ -259,8 +271,8 @@ func (l *launch) watch(ctx context.Context) {
 	// Any version does: nothing of this Job is older than this process.
 	pods := metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + l.name, ResourceVersion: "0"}
 	jobs := metav1.ListOptions{FieldSelector: "metadata.name=" + l.name, ResourceVersion: "0"}
-	go l.relay(ctx, l.pods, func() (watch.Interface, error) { return l.Cluster.Core.Pods(ns).Watch(ctx, pods) })
-	go l.relay(ctx, l.jobs, func() (watch.Interface, error) { return l.Cluster.Batch.Jobs(ns).Watch(ctx, jobs) })
+	go l.relay(ctx, l.pods, func() (watch.Interface, error) { return l.Cluster.Pods(ns).Watch(ctx, pods) })
+	go l.relay(ctx, l.jobs, func() (watch.Interface, error) { return l.Cluster.Jobs(ns).Watch(ctx, jobs) })
 }
 
 // relay hands on what a watch tells, and watches again when the server ends it.

@@ -55,7 +55,7 @@ func list(ctx context.Context, k *cluster.Cluster, o options) (state, error) {
 	if o.pool != "" {
 		selector += "=" + o.pool
 	}
-	jobs, err := k.Batch.Jobs(o.namespace(k)).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	jobs, err := k.Jobs(o.namespace(k)).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return s, err
 	}
@@ -79,7 +79,7 @@ func watch(ctx context.Context, k *cluster.Cluster, o options) (*watcher, error)
 	}
 	ns := o.namespace(k)
 	pools := cache.NewListWatchFromClient(k.PoolClient(), "hotstandbyjobs", ns, poolFields)
-	jobs := cache.NewFilteredListWatchFromClient(k.Batch.RESTClient(), "jobs", ns, func(o *metav1.ListOptions) { o.LabelSelector = jobLabels })
+	jobs := cache.NewFilteredListWatchFromClient(k.Batch, "jobs", ns, func(o *metav1.ListOptions) { o.LabelSelector = jobLabels })
 	w := &watcher{
 		pools:   cache.NewSharedIndexInformer(pools, &v1alpha1.HotStandbyJob{}, 0, nil),
 		jobs:    cache.NewSharedIndexInformer(jobs, &batchv1.Job{}, 0, nil),
