@@ -52,6 +52,7 @@ const (
 	// AnnotationTraceparent is the trace that a launch is a part of, as W3C Trace Context has it in its header of that name.
 	// On Jobs; written by the user or, with tracing on, by the webhook, read by the launcher.
 	AnnotationTraceparent = "hsj.paia.tech/traceparent"
+
 	// AnnotationDrained is what a pool's idleTarget and minReplicas were before it was drained, as JSON. On HotStandbyJobs;
 	// written by kubectl hsj drain, read and removed by kubectl hsj resume.
 	AnnotationDrained = "hsj.paia.tech/drained"
