@@ -3,6 +3,7 @@
 package metric
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -59,26 +60,17 @@ func requestOf(r *http.Request) (verb, resource string) {
 	return verbOf(r, len(parts) > 1), resource
 }
 
+// verbOf is the verb of a request that names an object, or doesn't.
 func verbOf(r *http.Request, named bool) string {
-	watch := r.URL.Query().Get("watch")
-	switch {
-	case r.Method == http.MethodGet && (watch == "true" || watch == "1"):
+	if watch := r.URL.Query().Get("watch"); r.Method == http.MethodGet && (watch == "true" || watch == "1") {
 		return "watch"
-	case r.Method == http.MethodGet && named, r.Method == http.MethodHead:
-		return "get"
-	case r.Method == http.MethodGet:
-		return "list"
-	case r.Method == http.MethodPost:
-		return "create"
-	case r.Method == http.MethodPut:
-		return "update"
-	case r.Method == http.MethodPatch:
-		return "patch"
-	case r.Method == http.MethodDelete && !named:
-		return "deletecollection"
-	case r.Method == http.MethodDelete:
-		return "delete"
-	default:
-		return "other"
 	}
+	verbs := map[string]string{
+		http.MethodGet: "list", http.MethodHead: "list", http.MethodPost: "create", http.MethodPut: "update",
+		http.MethodPatch: "patch", http.MethodDelete: "deletecollection",
+	}
+	if named {
+		verbs[http.MethodGet], verbs[http.MethodHead], verbs[http.MethodDelete] = "get", "get", "delete"
+	}
+	return cmp.Or(verbs[r.Method], "other")
 }

@@ -272,7 +272,7 @@ func TestScrapeOfAHundredPools(t *testing.T) {
 	for range 11 {
 		began := time.Now()
 		answer = httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+		handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 		took = append(took, time.Since(began).Round(10*time.Microsecond))
 	}
 	slices.Sort(took)
@@ -294,7 +294,7 @@ func BenchmarkScrape(b *testing.B) {
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	for b.Loop() {
 		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+		handler.ServeHTTP(answer, httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/metrics", http.NoBody))
 		b.SetBytes(int64(answer.Body.Len()))
 	}
 }

@@ -61,47 +61,13 @@ func Run(ctx context.Context, connect func() (*rest.Config, error), c config.Ope
 
 // New is a manager with everything in it, ready to start.
 func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("build the scheme: %w", err)
-		}
-	}
-	cache, err := kube.CacheOptions(c.Namespace)
-	if err != nil {
-		return nil, err
-	}
-	rc = rest.CopyConfig(rc)
-	rc.QPS = -1 // the server's priority and fairness paces us: it knows what it can take
 	set, err := metric.New(ctrlmetrics.Registry, clock.RealClock{})
 	if err != nil {
 		return nil, err
 	}
-	rc.Wrap(set.Transport)
-	mgr, err := ctrl.NewManager(rc, ctrl.Options{
-		Scheme: scheme,
-		Cache:  cache,
-		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
-		Controller: ctrlconfig.Controller{
-			ReconciliationTimeout: 30 * time.Second,
-			EnableWarmup:          new(true),
-			SkipNameValidation:    new(true), // tests run several operators in one process
-		},
-		Metrics:                       metrics(c),
-		HealthProbeBindAddress:        c.HealthAddress,
-		LeaderElection:                c.LeaderElection,
-		LeaderElectionID:              LeaseName,
-		LeaderElectionNamespace:       c.LeaderElectionSpace,
-		LeaderElectionReleaseOnCancel: true,
-	})
+	mgr, err := newManager(rc, c, set)
 	if err != nil {
-		return nil, fmt.Errorf("prepare the manager: %w", err)
-	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return nil, fmt.Errorf("add the liveness check: %w", err)
-	}
-	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
-		return nil, fmt.Errorf("add the readiness check: %w", err)
+		return nil, err
 	}
 	traces, err := tracing(ctx, mgr, c)
 	if err != nil {
@@ -128,6 +94,49 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 	}
 	if err := mgr.Add(told); err != nil {
 		return nil, fmt.Errorf("add the metrics: %w", err)
+	}
+	return mgr, nil
+}
+
+// newManager is a manager with nothing in it but its checks. Its requests are counted.
+func newManager(rc *rest.Config, c config.Operator, set *metric.Set) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("build the scheme: %w", err)
+		}
+	}
+	cache, err := kube.CacheOptions(c.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	rc = rest.CopyConfig(rc)
+	rc.QPS = -1 // the server's priority and fairness paces us: it knows what it can take
+	rc.Wrap(set.Transport)
+	mgr, err := ctrl.NewManager(rc, ctrl.Options{
+		Scheme: scheme,
+		Cache:  cache,
+		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
+		Controller: ctrlconfig.Controller{
+			ReconciliationTimeout: 30 * time.Second,
+			EnableWarmup:          new(true),
+			SkipNameValidation:    new(true), // tests run several operators in one process
+		},
+		Metrics:                       metrics(c),
+		HealthProbeBindAddress:        c.HealthAddress,
+		LeaderElection:                c.LeaderElection,
+		LeaderElectionID:              LeaseName,
+		LeaderElectionNamespace:       c.LeaderElectionSpace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the manager: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the liveness check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
 	return mgr, nil
 }

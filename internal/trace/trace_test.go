@@ -80,12 +80,16 @@ func TestOtherLaunches(t *testing.T) {
 		id     string
 	}{
 		"a cold one in a user's trace": {
-			journal.Launch{Start: journal.Cold, Reason: "no pod was idle", Seen: noon, Started: noon.Add(ms(900)), Queue: ms(100), Begin: ms(800)}, users,
-			[]string{"launch of b7ad6b7169203331 0-900", "queue of launch 0-100", "start of launch 100-900"}, "0af7651916cd43dd8448eb211c80319c",
+			journal.Launch{Start: journal.Cold, Reason: "no pod was idle", Seen: noon, Started: noon.Add(ms(900)), Queue: ms(100), Begin: ms(800)},
+			users,
+			[]string{"launch of b7ad6b7169203331 0-900", "queue of launch 0-100", "start of launch 100-900"},
+			"0af7651916cd43dd8448eb211c80319c",
 		},
 		"one that was rejected": {
-			journal.Launch{Start: journal.Rejected, Seen: noon, Started: noon.Add(ms(5)), Queue: ms(5)}, "no traceparent",
-			[]string{"launch 0-5", "queue of launch 0-5"}, "",
+			journal.Launch{Start: journal.Rejected, Seen: noon, Started: noon.Add(ms(5)), Queue: ms(5)},
+			"no traceparent",
+			[]string{"launch 0-5", "queue of launch 0-5"},
+			"",
 		},
 		"one in a trace that isn't kept": {
 			journal.Launch{Start: journal.Warm, Seen: noon, Started: noon.Add(ms(5))}, strings.TrimSuffix(users, "1") + "0", nil, "none",

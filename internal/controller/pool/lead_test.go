@@ -80,9 +80,11 @@ func TestLeadTime(t *testing.T) {
 		steps []step
 	}{
 		"one that was made here": {made: 300 * time.Millisecond, steps: []step{
-			{at: 400 * time.Millisecond}, {at: 500 * time.Millisecond, units: of(pool.Starting)},
+			{at: 400 * time.Millisecond},
+			{at: 500 * time.Millisecond, units: of(pool.Starting)},
 			{at: 900 * time.Millisecond, units: of(pool.Idle), want: []time.Duration{600 * time.Millisecond}},
-			{at: 2 * time.Second, units: of(pool.Unknown)}, {at: 3 * time.Second, units: of(pool.Idle)},
+			{at: 2 * time.Second, units: of(pool.Unknown)},
+			{at: 3 * time.Second, units: of(pool.Idle)},
 		}},
 		"one that is busy at once": {made: 300 * time.Millisecond, steps: []step{
 			{at: 400 * time.Millisecond}, {at: 500 * time.Millisecond, units: of(pool.Busy), want: []time.Duration{200 * time.Millisecond}},
