@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,11 +27,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 )
 
-const (
-	noBrowserVariable = "HSJ_NO_BROWSER"
-	// burst is how many launches the browser asks for at once.
-	burst = 100
-)
+const noBrowserVariable = "HSJ_NO_BROWSER"
 
 // needBrowser skips the test where it was said that there is no browser. Where one is missing it fails: tools/test.sh
 // installs what it needs.
@@ -55,7 +52,7 @@ func TestPageShowsABurst(t *testing.T) {
 	address, page := e.Page()
 	var url string
 	e.PushOperator(page, func(c *config.Operator) { c.Push.GatewayAnyAddress, url = true, c.Push.GatewayURL })
-	e.Streams(url, func() time.Duration { return time.Duration(5+rand.IntN(25)) * time.Second })
+	e.Streams(url, func() time.Duration { return time.Duration(20+rand.IntN(40)) * time.Second })
 	arena := filledPool(e, kit.PushPool("arena").Simulated().Idle(60).Standby(func(s *v1alpha1.StandbySpec) { s.WhenEmpty = v1alpha1.WhenEmptyWait }))
 	lobby := filledPool(e, kit.PushPool("lobby").Simulated().Idle(4))
 	e.Create(kit.Pool("workers").Idle(3).Obj())
@@ -67,7 +64,12 @@ func TestPageShowsABurst(t *testing.T) {
 		if r.URL.Query().Get("pool") == lobby.Name {
 			pool = lobby
 		}
-		launchAtOnce(e, r.URL.Query().Get("name"), pool)
+		n, err := strconv.Atoi(r.URL.Query().Get("n"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		launchAtOnce(e, n, r.URL.Query().Get("name"), pool)
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer control.Close()
@@ -111,7 +113,7 @@ func trickle(e *kit.Env, arena, lobby *v1alpha1.HotStandbyJob) (stop func()) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(time.Duration(200+rand.IntN(1200)) * time.Millisecond):
+			case <-time.After(time.Duration(1000+rand.IntN(1500)) * time.Millisecond):
 			}
 			pool := arena
 			if i%3 == 0 {
@@ -126,10 +128,10 @@ func trickle(e *kit.Env, arena, lobby *v1alpha1.HotStandbyJob) (stop func()) {
 	}
 }
 
-// launchAtOnce makes as many Jobs as a burst has, side by side.
-func launchAtOnce(e *kit.Env, name string, pool *v1alpha1.HotStandbyJob) {
-	jobs := make(chan string, burst)
-	for i := range burst {
+// launchAtOnce makes so many Jobs, side by side.
+func launchAtOnce(e *kit.Env, n int, name string, pool *v1alpha1.HotStandbyJob) {
+	jobs := make(chan string, n)
+	for i := range n {
 		jobs <- fmt.Sprintf("%s-%03d", strings.ToLower(name), i)
 	}
 	close(jobs)

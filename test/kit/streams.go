@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -45,6 +46,8 @@ type streams struct {
 	wait      sync.WaitGroup
 	mu        sync.Mutex
 	known     map[types.UID]bool
+
+	attached, ran atomic.Int32
 }
 
 // Streams has all simulated standby pods of the namespace attached to the gateway, and take their launches: they report that
@@ -53,23 +56,48 @@ func (e *Env) Streams(url string, work func() time.Duration) {
 	e.T.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(e.T.Context()))
 	s := &streams{env: e, url: url, work: work, known: map[types.UID]bool{}}
-	events, err := e.Client.Watch(ctx, &corev1.PodList{}, client.InNamespace(e.Namespace))
-	if err != nil {
-		cancel()
-		e.T.Fatalf("watch pods: %v", err)
-	}
 	s.wait.Go(func() {
-		for event := range events.ResultChan() {
-			if p, ok := event.Object.(*corev1.Pod); ok && event.Type != watch.Deleted && s.fresh(p) {
-				s.wait.Go(func() { s.live(ctx, p) })
-			}
+		for ctx.Err() == nil {
+			s.watch(ctx)
 		}
 	})
 	e.T.Cleanup(func() {
 		cancel()
-		events.Stop()
 		s.wait.Wait()
+		e.T.Logf("%d simulated pods attached, %d of them ran something", s.attached.Load(), s.ran.Load())
 	})
+}
+
+// watch lets the pods live that it sees, until the API server ends it.
+func (s *streams) watch(ctx context.Context) {
+	events, err := s.env.Client.Watch(ctx, &corev1.PodList{}, client.InNamespace(s.env.Namespace))
+	if err != nil {
+		s.pause(ctx, "watch pods", err)
+		return
+	}
+	defer events.Stop()
+	for event := range events.ResultChan() {
+		p, ok := event.Object.(*corev1.Pod)
+		if !ok {
+			s.pause(ctx, "watch pods", apierrors.FromObject(event.Object))
+			return
+		}
+		if event.Type != watch.Deleted && s.fresh(p) {
+			s.wait.Go(func() { s.live(ctx, p) })
+		}
+	}
+}
+
+// pause is before something that failed is tried again.
+func (s *streams) pause(ctx context.Context, what string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	s.env.T.Logf("%s: %v", what, err)
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
 }
 
 // fresh says whether a pod has a gateway to attach to, and hasn't done so.
@@ -96,11 +124,7 @@ func (s *streams) live(ctx context.Context, p *corev1.Pod) {
 		if ran || ctx.Err() != nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) || connect.CodeOf(err) == connect.CodeNotFound {
 			return
 		}
-		s.env.T.Logf("pod %s attaches again: %v", p.Name, err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
+		s.pause(ctx, "attach as pod "+p.Name, err)
 	}
 }
 
@@ -125,13 +149,15 @@ func (s *streams) attach(ctx context.Context, p *corev1.Pod) (ran bool, err erro
 	defer func() { _ = stream.Close() }()
 	for stream.Receive() {
 		text := stream.Msg().GetPayload()
-		if text == "" {
+		if text == "" { // it is attached
+			s.attached.Add(1)
 			continue
 		}
 		var payload protocol.Payload
 		if err := json.Unmarshal([]byte(text), &payload); err != nil {
 			return false, fmt.Errorf("read the launch: %w", err)
 		}
+		s.ran.Add(1)
 		_, err := pod.Report(ctx, &standbyv1.ReportRequest{Activity: &standbyv1.Activity{LaunchId: payload.ID, StartedUnixNano: time.Now().UnixNano()}})
 		if err != nil {
 			return false, err

@@ -28,7 +28,9 @@ const tiles: { name: string; text: (p: Pool, all: Pools) => string; note: (p: Po
 /** Details is all that is known of one pool. */
 export class Details {
   readonly element: HTMLElement;
-  private title = h("h2", { id: "details-title" });
+  private name = h("span");
+  private where = h("small");
+  private title = h("h2", { id: "details-title" }, this.name, " ", this.where);
   private state = h("span", { class: "chip" });
   private kind = h("span", { class: "kind" });
   private message = h("p", { class: "message" });
@@ -60,7 +62,8 @@ export class Details {
     }
     this.past = past;
     this.now = Date.parse(all.now) / 1000;
-    say(this.title, name);
+    say(this.name, p.name);
+    say(this.where, p.namespace);
     const r = readiness(p);
     say(this.state, r.text);
     mark(this.state, "data-kind", r.kind);

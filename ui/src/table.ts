@@ -69,6 +69,8 @@ export class PoolsTable {
   show(all: Pools, shown: Pool[], selected: string): void {
     this.all = all;
     this.selected = selected;
+    // Where one namespace is chosen, its name in each row says nothing.
+    mark(this.element, "data-one", new Set(all.pools.map((p) => p.namespace)).size === 1 ? "" : null);
     this.rows.show(shown);
   }
 }

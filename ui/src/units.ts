@@ -107,7 +107,7 @@ export class UnitsChart {
     });
     const axis = { stroke: text, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     this.plot = new uPlot({
-      width: Math.max(200, this.box.clientWidth), height, legend: { show: false }, padding: [8, 8, 0, 0],
+      width: Math.max(200, this.box.clientWidth), height, legend: { show: false }, padding: [8, 18, 0, 0],
       scales: { x: { time: true, auto: false }, y: { auto: false } },
       axes: [
         { ...axis, values: (_, ticks) => ticks.map((t) => hourMinute(new Date(t * 1000))), space: 70, size: 32 },
