@@ -66,7 +66,7 @@ export class HeatChart {
       return;
     }
     const all = this.minutes.flatMap((m) => m.latencies).reduce((a, b) => a + b, 0);
-    say(this.told, all === 0 ? "No warm launch in the last hour." : `${all} warm launches in the last hour, at most ${this.most} in one cell. Darker is more.`);
+    say(this.told, all === 0 ? "No warm launch in the last hour." : `${all} warm launches in the last hour, at most ${this.most} in one cell. Stronger is more.`);
   }
 
   private span(bucket: number): string {

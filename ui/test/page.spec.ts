@@ -99,7 +99,7 @@ for (const scheme of ["light", "dark"] as const) {
     expect(dark).toBe(scheme === "dark" ? "rgb(14, 17, 22)" : "rgb(244, 246, 248)");
     await accessible(page);
     await page.waitForTimeout(3000); // some seconds of live values
-    await picture(page, scheme, 1180);
+    await picture(page, scheme, 1400);
     await page.context().close();
   });
 }
