@@ -17,7 +17,6 @@ export class LaunchesView {
   readonly element: HTMLElement;
   private rows: Rows<Launch>;
   private none = h("p", {}, "No launch yet.");
-  private scale = 1;
 
   constructor() {
     const legend = h("p", { class: "legend" }, ...phases.flatMap((p) => [
@@ -39,7 +38,7 @@ export class LaunchesView {
           h("td", {}, time(new Date(l.seen))), h("th", { scope: "row" }, l.job), h("td", { class: "broad" }, l.pod || "–"), start,
           h("td", { class: "phase" }, l.start === "rejected" ? "–" : bar), h("td", { class: "num" }, l.start === "rejected" ? "–" : duration(l.total))),
         update: (now) => {
-          bar.style.width = `${Math.min(100, (now.total / this.scale) * 100)}%`;
+          // A bar shows shares, however long the launch took: in a burst the slowest would leave nothing of the others.
           // Shares that add up to less than 1 would leave a part of the bar empty.
           parts.forEach((e, i) => (e.style.flexGrow = String((now[phases[i] ?? "queue"] / (now.total || 1)) * 1000)));
         },
@@ -50,9 +49,6 @@ export class LaunchesView {
   }
 
   show(launches: Launch[]): void {
-    // A cold start is many times longer than a warm one: it fills its cell, and doesn't make the others too short to see.
-    const warm = launches.filter((l) => l.start === "warm" || l.start === "waited").map((l) => l.total);
-    this.scale = Math.max(1e-6, ...(warm.length ? warm : launches.map((l) => l.total)));
     mark(this.none, "hidden", launches.length ? "" : null);
     this.rows.show(launches);
   }
