@@ -27,6 +27,8 @@ const (
 	leaderLabel = "hsj.paia.tech/leader=true"
 	portName    = "ui"
 	defaultPort = 7444
+
+	whyTime = time.Second // for the kubelet to say why a connection has ended
 )
 
 // tunnel leads to the operator that leads, as kubectl port-forward does, without a port of this machine. When that one
@@ -172,12 +174,12 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	select {
+	select { // why comes on another stream, and may come later
 	case <-c.failed:
 		if c.why != "" {
 			return n, fmt.Errorf("the operator's page doesn't answer (is it off, --ui-address=0?): %s", c.why)
 		}
-	default:
+	case <-time.After(whyTime):
 	}
 	return n, err
 }
