@@ -154,5 +154,5 @@ func unset(s *batchv1.JobSpec) string {
 		return ""
 	}
 	slices.Sort(names)
-	return strings.Join(names, ", ") + " stay in your Job: they hold for each launch, and aren't the pool's"
+	return "this stays in your Job, holds for each launch, and isn't the pool's: " + strings.Join(names, ", ")
 }

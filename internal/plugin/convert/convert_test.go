@@ -125,7 +125,7 @@ func TestAPoolFromAJobThatRan(t *testing.T) {
 	if err != nil || strings.Contains(change, "selector") || !strings.Contains(change, "+    hsj.paia.tech/pool: j\n") {
 		t.Errorf("%v; the change is\n%s", err, change)
 	}
-	if note := unset(s.spec); note != "parallelism, ttlSecondsAfterFinished stay in your Job: they hold for each launch, and aren't the pool's" {
+	if note := unset(s.spec); note != "this stays in your Job, holds for each launch, and isn't the pool's: parallelism, ttlSecondsAfterFinished" {
 		t.Errorf("what stays is %q", note)
 	}
 }

@@ -139,7 +139,7 @@ func fromConditions(h *v1alpha1.HotStandbyJob) (steps []Step) {
 			steps = append(steps, step(fmt.Sprintf("%s: %s", c.Reason, c.Message), remedies()[c.Reason]))
 		}
 	}
-	if c := meta.FindStatusCondition(h.Status.Conditions, v1alpha1.ConditionReady); c != nil && c.Status == metav1.ConditionTrue && !h.Spec.Paused {
+	if c := meta.FindStatusCondition(h.Status.Conditions, v1alpha1.ConditionReady); c != nil && c.Status == metav1.ConditionTrue && !h.Spec.Paused && h.Spec.IdleTarget > 0 {
 		steps = append(steps, step("it is full: "+c.Message, ""))
 	}
 	return steps
