@@ -73,20 +73,12 @@ func create(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, from stri
 	if err != nil {
 		return err
 	}
-	diff, err := s.change(o.Name)
-	if err != nil {
-		return err
-	}
 	if note := unset(s.spec); note != "" {
 		notes = append(notes, note)
 	}
-	for _, note := range notes {
-		_, _ = fmt.Fprintln(cli.ErrOut, "note:", note)
+	if err := tell(cli, s, o.Name, notes); err != nil {
+		return err
 	}
-	if diff == "" {
-		diff = "nothing: it has the label\n"
-	}
-	_, _ = fmt.Fprintf(cli.ErrOut, "what to change in your own manifest:\n%s", diff)
 	if !apply {
 		_, err = fmt.Fprint(cli.Out, manifest)
 		return err
@@ -98,4 +90,20 @@ func create(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, from stri
 	}
 	_, err = fmt.Fprintf(cli.Out, "hotstandbyjob.apps.paia.tech/%s created\n", o.Name)
 	return err
+}
+
+// tell says what isn't taken over, and what to change.
+func tell(cli *cluster.CLI, s source, pool string, notes []string) error {
+	diff, err := s.change(pool)
+	if err != nil {
+		return err
+	}
+	if diff == "" {
+		diff = "nothing: it has the label\n"
+	}
+	for _, note := range notes {
+		_, _ = fmt.Fprintln(cli.ErrOut, "note:", note)
+	}
+	_, _ = fmt.Fprintf(cli.ErrOut, "what to change in your own manifest:\n%s", diff)
+	return nil
 }

@@ -5,6 +5,7 @@ package convert
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pmezard/go-difflib/difflib"
@@ -120,15 +121,19 @@ func prune(o map[string]any) {
 		case nil:
 			delete(o, key)
 		case map[string]any:
-			if prune(v); len(v) == 0 && (key == "metadata" || key == "resources" || key == "status" || key == "updateStrategy" || key == "busyProbe") {
+			if prune(v); len(v) == 0 && slices.Contains([]string{"metadata", "resources", "status", "updateStrategy", "busyProbe"}, key) {
 				delete(o, key)
 			}
 		case []any:
-			for _, item := range v {
-				if m, ok := item.(map[string]any); ok {
-					prune(m)
-				}
-			}
+			pruneAll(v)
+		}
+	}
+}
+
+func pruneAll(list []any) {
+	for _, item := range list {
+		if m, ok := item.(map[string]any); ok {
+			prune(m)
 		}
 	}
 }

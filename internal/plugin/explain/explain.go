@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -116,16 +117,16 @@ func bounds(h *v1alpha1.HotStandbyJob) string {
 	return text
 }
 
-// fromConditions says what the operator says. Degraded and not Ready often have the same reason: it is told once.
+// fromConditions says what the operator says. Degraded and not Ready often have the same reason: it is told once. What
+// goes on isn't told of a pool in which nothing can.
 func fromConditions(h *v1alpha1.HotStandbyJob) (steps []Step) {
 	if len(h.Status.Conditions) == 0 {
 		return []Step{step("the operator has never looked at it", "see whether it runs, and in which namespaces: kubectl -n hotstandbyjob-system get pods")}
 	}
-	const degraded = "" // no reason
 	told := map[string]bool{}
 	for _, t := range []struct {
 		name string
-		bad  metav1.ConditionStatus
+		tell metav1.ConditionStatus
 	}{
 		{v1alpha1.ConditionDegraded, metav1.ConditionTrue},
 		{v1alpha1.ConditionAtCapacity, metav1.ConditionTrue},
@@ -133,16 +134,20 @@ func fromConditions(h *v1alpha1.HotStandbyJob) (steps []Step) {
 		{v1alpha1.ConditionProgressing, metav1.ConditionTrue},
 	} {
 		c := meta.FindStatusCondition(h.Status.Conditions, t.name)
-		if c != nil && c.Status == t.bad && !told[c.Reason] && (t.name != v1alpha1.ConditionProgressing || !told[degraded]) {
-			told[c.Reason] = true
-			told[degraded] = told[degraded] || t.name == v1alpha1.ConditionDegraded
-			steps = append(steps, step(fmt.Sprintf("%s: %s", c.Reason, c.Message), remedies()[c.Reason]))
+		if c == nil || c.Status != t.tell || told[c.Reason] || t.name == v1alpha1.ConditionProgressing && is(h, v1alpha1.ConditionDegraded) {
+			continue
 		}
+		told[c.Reason] = true
+		steps = append(steps, step(fmt.Sprintf("%s: %s", c.Reason, c.Message), remedies()[c.Reason]))
 	}
-	if c := meta.FindStatusCondition(h.Status.Conditions, v1alpha1.ConditionReady); c != nil && c.Status == metav1.ConditionTrue && !h.Spec.Paused && h.Spec.IdleTarget > 0 {
-		steps = append(steps, step("it is full: "+c.Message, ""))
+	if is(h, v1alpha1.ConditionReady) && !h.Spec.Paused && h.Spec.IdleTarget > 0 {
+		steps = append(steps, step("it is full: "+meta.FindStatusCondition(h.Status.Conditions, v1alpha1.ConditionReady).Message, ""))
 	}
 	return steps
+}
+
+func is(h *v1alpha1.HotStandbyJob, condition string) bool {
+	return meta.IsStatusConditionTrue(h.Status.Conditions, condition)
 }
 
 // remedies are what to do about the reasons of conditions.
@@ -220,14 +225,14 @@ func queue(s Snapshot) []Step {
 	if len(lacking) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("launches that wait for pods: %d", len(lacking))
-	for i := range min(len(lacking), maxShown) {
-		text += map[bool]string{true: " (", false: ", "}[i == 0] + lacking[i].Name
+	var names []string
+	for _, j := range lacking[:min(len(lacking), maxShown)] {
+		names = append(names, j.Name)
 	}
 	if len(lacking) > maxShown {
-		text += ", …"
+		names = append(names, "…")
 	}
-	return []Step{step(text+")", "raise spec.idleTarget or spec.maxReplicas, or set spec.standby.whenEmpty to ColdStart")}
+	return []Step{step(fmt.Sprintf("launches that wait for pods: %d (%s)", len(lacking), strings.Join(names, ", ")), "raise spec.idleTarget or spec.maxReplicas, or set spec.standby.whenEmpty to ColdStart")}
 }
 
 // lacking are the Jobs that have fewer pods than they want, in the order in which they get them.

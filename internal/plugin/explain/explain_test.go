@@ -188,7 +188,7 @@ func TestExplain(t *testing.T) {
 		},
 
 		"a stranger's pod": {Snapshot{Target: "pod", Pod: &corev1.Pod{}}, []string{"of no pool and of no launch"}},
-		"an idle pod":      {Snapshot{Target: "pod", Pool: aPool(), Pod: new(standby("p", v1alpha1.PodIdle))}, []string{"standby pod of pool match: idle"}},
+		"an idle pod":      {Snapshot{Target: "pod", Pool: aPool(), Pod: new(standby("p", v1alpha1.PodIdle))}, []string{"pod of pool match: idle"}},
 		"a pod that isn't warm": {
 			Snapshot{Target: "pod", Pool: aPool(), Pod: new(standby("p", v1alpha1.PodIdle, pulls))},
 			[]string{"isn't warm yet", "can't start: ErrImagePull → kubectl describe pod p"},
@@ -218,7 +218,7 @@ func TestExplain(t *testing.T) {
 // contains tells whether a step says all words, in this order.
 func contains(s Step, text, remedy string) bool {
 	at := s.Text
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		_, after, ok := strings.Cut(at, word)
 		if !ok {
 			return false

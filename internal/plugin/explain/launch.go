@@ -208,16 +208,10 @@ func explainPod(s Snapshot) []Step {
 	if pool == "" && launched == "" {
 		return append(steps, step("it is of no pool and of no launch", ""))
 	}
-	state := v1alpha1.PodState(p.Labels[v1alpha1.LabelState])
-	switch {
-	case launched != "":
+	if launched != "" {
 		steps = append(steps, claimedBy(s)...)
-	case state == v1alpha1.PodIdle && !ready(p):
-		steps = append(steps, step("it is a standby pod of pool "+pool+" that isn't warm yet", ""))
-	case state == v1alpha1.PodRetiring:
-		steps = append(steps, step("it is being retired from pool "+pool+": there were too many for scaleDownDelaySeconds, or its template is old", ""))
-	default:
-		steps = append(steps, step(fmt.Sprintf("it is a standby pod of pool %s: %s", pool, state), ""))
+	} else {
+		steps = append(steps, step(standbyText(p, pool), ""))
 	}
 	if w := waitsFor(p); w != "" {
 		steps = append(steps, step("it can't start: "+w, "kubectl describe pod "+p.Name))
@@ -226,6 +220,19 @@ func explainPod(s Snapshot) []Step {
 		steps = append(steps, step("it is of an old revision of the pool's template", "none is needed: idle ones are replaced step by step, busy ones finish"))
 	}
 	return steps
+}
+
+// standbyText is what a pod without work is to its pool.
+func standbyText(p *corev1.Pod, pool string) string {
+	state := v1alpha1.PodState(p.Labels[v1alpha1.LabelState])
+	switch {
+	case state == v1alpha1.PodIdle && !ready(p):
+		return "it is a standby pod of pool " + pool + " that isn't warm yet"
+	case state == v1alpha1.PodRetiring:
+		return "it is being retired from pool " + pool + ": there were too many for scaleDownDelaySeconds, or its template is old"
+	default:
+		return fmt.Sprintf("it is a pod of pool %s: %s", pool, state)
+	}
 }
 
 // claimedBy says which Job a pod is of, and how it came to it.

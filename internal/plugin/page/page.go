@@ -160,8 +160,7 @@ func (p *Page) get(ctx context.Context, path string, query url.Values, into any)
 
 // unwrapped is the error without the URL, which may be one of ours.
 func unwrapped(err error) error {
-	var known *url.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*url.Error](err); ok {
 		return known.Err
 	}
 	return err

@@ -136,31 +136,35 @@ type ending struct {
 
 // finished is how the launch has ended; nil if it hasn't.
 func (p *progress) finished() *ending {
-	var failed *podProgress
-	ended := 0
-	for _, uid := range p.order {
-		k := p.pods[uid]
-		if k.ended {
-			ended++
-		}
-		if failed == nil && k.ended && (k.code == nil || *k.code != 0) {
-			failed = k
-		}
-	}
+	ended, failed := p.endedPods()
 	verdict := jobEnded(p.job)
+	all := ended >= p.want
 	switch {
-	case failed != nil && failed.code != nil && (ended >= p.want || verdict != nil):
+	case failed != nil && failed.code != nil && (all || verdict != nil):
 		return &ending{code: int(*failed.code)}
-	case ended >= p.want && failed == nil:
-		return &ending{}
-	case verdict != nil && verdict.Type == batchv1.JobComplete:
+	case all && failed == nil, verdict != nil && verdict.Type == batchv1.JobComplete:
 		return &ending{}
 	case verdict != nil:
 		return p.failedBy(verdict)
 	case p.deleted:
-		return &ending{code: 1, why: fmt.Errorf("Job %s was deleted by somebody else", p.job.Name)} //nolint:staticcheck // Job is a name
+		return &ending{code: 1, why: fmt.Errorf("Job %s was deleted by somebody else", p.job.Name)}
 	}
 	return nil
+}
+
+// endedPods counts the pods that have ended, and finds the first that failed.
+func (p *progress) endedPods() (ended int, failed *podProgress) {
+	for _, uid := range p.order {
+		k := p.pods[uid]
+		if !k.ended {
+			continue
+		}
+		ended++
+		if failed == nil && (k.code == nil || *k.code != 0) {
+			failed = k
+		}
+	}
+	return ended, failed
 }
 
 // failedBy is a failure that the Job's condition tells of.
@@ -180,7 +184,7 @@ func (p *progress) failedBy(c *batchv1.JobCondition) *ending {
 		return &ending{code: 1, why: fmt.Errorf("the launch was rejected: %s; raise the pool's spec.idleTarget (`kubectl scale hsj/%s --replicas=N`), "+
 			"or set spec.standby.whenEmpty to Wait or ColdStart", c.Message, pool)}
 	}
-	return &ending{code: 1, why: fmt.Errorf("Job %s failed: %s: %s", p.job.Name, c.Reason, c.Message)} //nolint:staticcheck // Job is a name
+	return &ending{code: 1, why: fmt.Errorf("Job %s failed: %s: %s", p.job.Name, c.Reason, c.Message)}
 }
 
 // reasonPoolEmpty is the launcher's: see the reasons of Events in docs/push.md.

@@ -149,13 +149,14 @@ func (l *launch) follow(ctx context.Context) error {
 		late = l.Clock.After(l.o.Timeout)
 	}
 	for {
+		if end := l.progress.finished(); end != nil {
+			return l.end(ctx, end)
+		}
 		select {
 		case e := <-l.pods:
 			l.seePod(ctx, e)
 		case e := <-l.jobs:
-			if job, ok := e.Object.(*batchv1.Job); ok {
-				l.progress.observeJob(job, e.Type == watch.Deleted)
-			}
+			l.seeJob(e)
 		case <-l.logs.broken:
 			return l.cancel(ctx, l.progress.job, syscall.SIGPIPE)
 		case s := <-l.Signals:
@@ -169,9 +170,12 @@ func (l *launch) follow(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if end := l.progress.finished(); end != nil {
-			return l.end(ctx, end)
-		}
+	}
+}
+
+func (l *launch) seeJob(e watch.Event) {
+	if job, ok := e.Object.(*batchv1.Job); ok {
+		l.progress.observeJob(job, e.Type == watch.Deleted)
 	}
 }
 

@@ -5,6 +5,7 @@ package run
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,10 +28,8 @@ func newTimings(c clock.PassiveClock) *timings { return &timings{clock: c, begin
 func (t *timings) mark(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, known := range t.names {
-		if known == name {
-			return
-		}
+	if slices.Contains(t.names, name) {
+		return
 	}
 	t.names, t.times = append(t.names, name), append(t.times, t.clock.Since(t.begin))
 }

@@ -29,7 +29,11 @@ spec.standby.whenEmpty says.`
 func Commands(cli *cluster.CLI) []*cobra.Command {
 	wait, timeout := true, 5*time.Minute
 	drain := command(cli, "drain POOL", "Take a pool's idle pods away, busy ones stay", func(ctx context.Context, k *cluster.Cluster, name string) error {
-		return drainPool(ctx, cli, k, name, wait, timeout)
+		if !wait {
+			_, said, err := alter(ctx, k, name, drainOf)
+			return tell(cli, name, said, "has no idle target already", err)
+		}
+		return drainPool(ctx, cli, k, name, timeout)
 	})
 	drain.Long = drainLong
 	drain.Flags().BoolVar(&wait, "wait", wait, "wait until no idle pod is left, and say how many are")
@@ -95,13 +99,15 @@ func tell(cli *cluster.CLI, name, said, otherwise string, err error) error {
 	return err
 }
 
-func drainPool(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, name string, wait bool, timeout time.Duration) error {
-	h, said, err := alter(ctx, k, name, func(h *v1alpha1.HotStandbyJob) (*change, string, error) {
-		c, err := drain(h)
-		return c, "is being drained", err
-	})
-	if !wait || err != nil {
-		return tell(cli, name, said, "has no idle target already", err)
+func drainOf(h *v1alpha1.HotStandbyJob) (*change, string, error) {
+	c, err := drain(h)
+	return c, "is being drained", err
+}
+
+func drainPool(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, name string, timeout time.Duration) error {
+	h, _, err := alter(ctx, k, name, drainOf)
+	if err != nil {
+		return err
 	}
 	if timeout > 0 {
 		var stop context.CancelFunc

@@ -41,14 +41,11 @@ func show(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, o options, 
 		return err
 	}
 	keys := make(chan key)
-	if in, ok := cli.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
-		before, err := term.MakeRaw(int(in.Fd()))
-		if err != nil {
-			return err
-		}
-		defer func() { _ = term.Restore(int(in.Fd()), before) }()
-		go readKeys(in, keys)
+	restore, err := keyboard(cli.In, keys)
+	if err != nil {
+		return err
 	}
+	defer restore()
 	answers := make(chan answer)
 	go poll(ctx, cli, opener(cli, k, o), o.namespace(k), answers)
 	_, _ = io.WriteString(out, enter)
@@ -76,6 +73,20 @@ func show(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, o options, 
 type key int
 
 const quit key = 1000
+
+// keyboard has the terminal send each key at once, until restore is called. Without a terminal there are no keys.
+func keyboard(in io.Reader, keys chan<- key) (restore func(), _ error) {
+	file, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return func() {}, nil
+	}
+	before, err := term.MakeRaw(int(file.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	go readKeys(file, keys)
+	return func() { _ = term.Restore(int(file.Fd()), before) }, nil
+}
 
 // readKeys turns what a terminal sends into keys. It ends with the terminal.
 func readKeys(in io.Reader, keys chan<- key) {
@@ -176,7 +187,7 @@ func (p *picture) text(s state, width, height int) string {
 // wrapped breaks a text into at most three lines.
 func wrapped(text string, width int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if line != "" && len(line)+1+len(word) > width {
 			lines = append(lines, line)
 			line = ""

@@ -78,16 +78,20 @@ type column struct {
 
 func columns() []column {
 	count := func(name string, width int, of func(Row) int32) column {
-		return column{name: name, width: width, text: func(r Row) string { return strconv.Itoa(int(of(r))) },
-			compare: func(a, b Row) int { return cmp.Compare(of(b), of(a)) }}
+		return column{
+			name: name, width: width,
+			text:    func(r Row) string { return strconv.Itoa(int(of(r))) },
+			compare: func(a, b Row) int { return cmp.Compare(of(b), of(a)) },
+		}
 	}
 	number := func(name string, width int, of func(Row) *float64, format func(float64) string) column {
-		return column{name: name, width: width, text: func(r Row) string {
+		text := func(r Row) string {
 			if of(r) == nil {
 				return "-"
 			}
 			return format(*of(r))
-		}, compare: func(a, b Row) int { return cmp.Compare(value(of(b)), value(of(a))) }}
+		}
+		return column{name: name, width: width, text: text, compare: func(a, b Row) int { return cmp.Compare(value(of(b)), value(of(a))) }}
 	}
 	idle := count("IDLE", 7, func(r Row) int32 { return r.Idle })
 	idle.text = func(r Row) string { return fmt.Sprintf("%d/%d", r.Idle, r.Target) }
