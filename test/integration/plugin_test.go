@@ -168,7 +168,7 @@ func pluginAGangsLinesAreToldApart(t *testing.T, p plugin) {
 	}
 }
 
-func pluginExplainTellsOfAColdStart(t *testing.T, p plugin) {
+func pluginExplainTellsOfAColdStart(_ *testing.T, p plugin) {
 	p.e.AwaitStatus("sh", 2, 0)
 	p.says([]string{"run", "sh", "--direct", "--name=cold", "--image=busybox", "--command", "--", "true"}, 0, "note: starts cold: spec.template.spec.containers[worker].image differs")
 	p.e.Await("its Event is there", func(g gomega.Gomega) {

@@ -27,7 +27,7 @@ const example = `  # Look at it
 // Command is kubectl hsj create-pool.
 func Command(cli *cluster.CLI) *cobra.Command {
 	o := Options{Idle: 1}
-	from, apply := "", false
+	from := ""
 	cmd := &cobra.Command{
 		Use:     "create-pool --from job/NAME|cronjob/NAME",
 		Short:   "Make a pool's manifest from a Job or CronJob that you run",
@@ -42,7 +42,7 @@ func Command(cli *cluster.CLI) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return create(cmd.Context(), cli, k, from, o, apply)
+			return create(cmd.Context(), cli, k, from, o)
 		},
 	}
 	f := cmd.Flags()
@@ -50,12 +50,12 @@ func Command(cli *cluster.CLI) *cobra.Command {
 	f.StringVar(&o.Name, "name", "", "name of the pool; by default that of what it is made from")
 	f.Int32Var(&o.Idle, "idle", o.Idle, "pods that shall be idle")
 	f.Int32Var(&o.Max, "max", 0, "most pods, busy and idle together; 0: no limit")
-	f.BoolVar(&apply, "apply", false, "make the pool")
+	f.BoolVar(&o.Apply, "apply", false, "make the pool")
 	_ = cmd.RegisterFlagCompletionFunc("from", cli.CompleteSource()) // fails for flags that don't exist only
 	return cmd
 }
 
-func create(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, from string, o Options, apply bool) error {
+func create(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, from string, o Options) error {
 	s, err := read(ctx, k, from)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func create(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, from stri
 	if err := tell(cli, s, o.Name, notes); err != nil {
 		return err
 	}
-	if !apply {
+	if !o.Apply {
 		_, err = fmt.Fprint(cli.Out, manifest)
 		return err
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Idle     int32
 	Max      int32 // 0 is none
 	Template corev1.PodTemplateSpec
+	Apply    bool
 }
 
 // Pool is a pool whose pods the template's Jobs fit into, and what isn't taken over, each with the reason.

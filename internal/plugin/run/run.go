@@ -143,11 +143,7 @@ func (l *launch) make(watched, ctx context.Context) (m made) {
 
 // follow shows the launch until it has ended.
 func (l *launch) follow(ctx context.Context) error {
-	quiet := l.Clock.After(quietTime)
-	var late <-chan time.Time
-	if l.o.Timeout > 0 {
-		late = l.Clock.After(l.o.Timeout)
-	}
+	quiet, late := l.Clock.After(quietTime), l.late()
 	for {
 		if end := l.progress.finished(); end != nil {
 			return l.end(ctx, end)
@@ -171,6 +167,14 @@ func (l *launch) follow(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// late tells when the command should have started; never, if the user waits for ever.
+func (l *launch) late() <-chan time.Time {
+	if l.o.Timeout == 0 {
+		return nil
+	}
+	return l.Clock.After(l.o.Timeout)
 }
 
 func (l *launch) seeJob(e watch.Event) {
