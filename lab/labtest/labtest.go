@@ -4,6 +4,7 @@
 package labtest
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"strings"
@@ -47,6 +48,26 @@ func Shared(t testing.TB) *lab.Lab {
 	l, err := lab.Up(ctx, lab.Options{Name: Name, SimNodes: simNodes, Progress: output{t}})
 	if err != nil {
 		t.Fatalf("bring up the shared lab: %v", err)
+	}
+	return l
+}
+
+// Own returns a lab for one test alone, for what is cluster-wide and would disturb the others. Its name is that of the
+// shared lab with the purpose added. It is taken down when the test ends.
+func Own(t testing.TB, purpose string) *lab.Lab {
+	t.Helper()
+	name := cmp.Or(os.Getenv(LabVariable), Name) + "-" + purpose
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	// Before it is up, since what fails half-way must go, too.
+	t.Cleanup(func() {
+		if err := lab.Down(context.WithoutCancel(t.Context()), name); err != nil {
+			t.Errorf("take down lab %s: %v", name, err)
+		}
+	})
+	l, err := lab.Up(ctx, lab.Options{Name: name, Progress: output{t}})
+	if err != nil {
+		t.Fatalf("bring up lab %s: %v", name, err)
 	}
 	return l
 }

@@ -3,10 +3,8 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +23,7 @@ import (
 
 	"github.com/paia-tech/hotstandbyjob/lab"
 	"github.com/paia-tech/hotstandbyjob/lab/labtest"
+	"github.com/paia-tech/hotstandbyjob/test/tool"
 )
 
 const (
@@ -153,16 +152,9 @@ func (s server) kubectl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, filepath.Join(s.lab.BinDir(), "kubectl"), append([]string{
+	return tool.Output(exec.CommandContext(ctx, filepath.Join(s.lab.BinDir(), "kubectl"), append([]string{
 		"--kubeconfig", s.lab.Kubeconfig(), "--namespace", s.namespace, "--cache-dir", s.dir,
-	}, args...)...)
-	var complaints bytes.Buffer
-	command.Stderr = &complaints
-	out, err := command.Output()
-	if err != nil {
-		err = fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, complaints.String())
-	}
-	return string(out), err
+	}, args...)...))
 }
 
 // apply applies a manifest as people do.

@@ -3,11 +3,8 @@
 package integration
 
 import (
-	"bytes"
-	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,43 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 
 	"github.com/paia-tech/hotstandbyjob/test/kit"
+	"github.com/paia-tech/hotstandbyjob/test/tool"
 )
 
 // chartSpace is the namespace of the manifests, which the chart is rendered for, too.
 const chartSpace = "hotstandbyjob-system"
-
-// helm runs helm as a tool of this source tree, and returns what it printed, and an error with what it complained about.
-func helm(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	home := t.TempDir()
-	command := exec.CommandContext(t.Context(), "go", append([]string{"tool", "-modfile=tools/helm/go.mod", "helm"}, args...)...)
-	command.Dir = kit.Root()
-	command.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
-	var complaints bytes.Buffer
-	command.Stderr = &complaints
-	out, err := command.Output()
-	if err != nil {
-		err = fmt.Errorf("helm %s: %w: %s", strings.Join(args, " "), err, complaints.String())
-	}
-	return string(out), err
-}
-
-// renderChart is what `helm install` would make, with some values.
-func renderChart(t *testing.T, values ...string) string {
-	t.Helper()
-	args := []string{"template", "hotstandbyjob", "charts/hotstandbyjob", "--namespace", chartSpace}
-	for _, value := range values {
-		args = append(args, "--set-json", value)
-	}
-	out, err := helm(t, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
 
 // objects reads manifests, by kind and name.
 func objects(t *testing.T, text string) map[string]*unstructured.Unstructured {
@@ -94,7 +62,7 @@ func TestTheChartIsWhatTheManifestsAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, got := objects(t, out), objects(t, renderChart(t))
+	want, got := objects(t, out), objects(t, tool.Render(t, tool.Helm4, chartSpace))
 	delete(want, "Namespace "+chartSpace)                     // helm makes it with --create-namespace
 	delete(got, "PodDisruptionBudget hotstandbyjob-operator") // the chart alone has it
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))); diff != "" {
@@ -107,27 +75,15 @@ func TestTheChartIsWhatTheManifestsAre(t *testing.T) {
 	}
 }
 
-// everything are values that turn on all that the chart has.
-func everything() []string {
-	return []string{
-		`permissions={"exec":true,"redisSecrets":true}`, `networkPolicy={"enabled":true,"metricsFrom":[{"namespaceSelector":{"matchLabels":{"a":"b"}}}]}`,
-		`config={"REDIS_HOST":"redis","REDIS_PORT":6379}`, `extraArgs=["--v=1"]`, `imagePullSecrets=[{"name":"pull"}]`,
-		`push={"gateway":{"url":"https://gateway.example.com:7443","anyAddress":true},"certificateNames":["gateway.example.com","b.example.com"]}`,
-		`image={"repository":"example.com/operator","digest":"sha256:` + strings.Repeat("0", 64) + `"}`,
-		`priorityClassName="system-cluster-critical"`, `tolerations=[{"operator":"Exists"}]`, `podLabels={"a":"b"}`, `podAnnotations={"a":"b"}`,
-		`serviceAccount={"annotations":{"a":"b"}}`, `affinity={"nodeAffinity":{}}`,
-		`topologySpreadConstraints=[{"maxSkew":1,"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"}]`,
-	}
-}
-
 func TestTheServerTakesTheChart(t *testing.T) {
 	s := newServer(t)
-	for name, values := range map[string][]string{
-		"by default": nil, "with everything": everything(), "without launches": {`push={"enabled":false}`, `replicas=1`},
-		"without a page": {`ui={"enabled":false}`}, "without either": {`push={"enabled":false}`, `ui={"enabled":false}`},
+	for name, flags := range map[string][]string{
+		"by default": nil, "without launches": {"--set", "push.enabled=false,replicas=1"},
+		"without a page": {"--set", "ui.enabled=false"}, "without either": {"--set", "push.enabled=false,ui.enabled=false"},
+		"with everything": {"--values", "charts/hotstandbyjob/ci/everything-values.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := objects(t, strings.ReplaceAll(renderChart(t, values...), chartSpace, s.namespace))
+			found := objects(t, strings.ReplaceAll(tool.Render(t, tool.Helm4, chartSpace, flags...), chartSpace, s.namespace))
 			for name, o := range found {
 				text, err := o.MarshalJSON()
 				if err != nil {
@@ -142,12 +98,14 @@ func TestTheServerTakesTheChart(t *testing.T) {
 				}
 			}
 			var d appsv1.Deployment
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found["Deployment hotstandbyjob-operator"].Object, &d); err != nil {
-				t.Fatal(err)
-			}
+			typed(t, found["Deployment hotstandbyjob-operator"], &d)
 			c, all := parseArgs(t, d), name == "with everything"
 			if c.ExecThroughAPIServer != all || c.RedisPasswordSecrets != all || c.Push.GatewayAnyAddress != all || c.Push.Enabled == slices.Contains([]string{"without launches", "without either"}, name) {
 				t.Errorf("the operator's configuration is %+v", c)
+			}
+			from := d.Spec.Template.Spec.Containers[0].EnvFrom
+			if secret := from[len(from)-1].SecretRef; all != (secret.Name == "redis") || all == ptr.Deref(secret.Optional, false) {
+				t.Errorf("the Secret of the operator's environment is %+v", secret)
 			}
 			noPage := slices.Contains([]string{"without a page", "without either"}, name)
 			service, ok := found["Service hotstandbyjob-gateway"]
@@ -159,7 +117,7 @@ func TestTheServerTakesTheChart(t *testing.T) {
 			}
 		})
 	}
-	m := objects(t, renderChart(t, `serviceMonitor={"enabled":true,"labels":{"release":"x"}}`))["ServiceMonitor hotstandbyjob-operator"]
+	m := objects(t, tool.Render(t, tool.Helm4, chartSpace, "--set", "serviceMonitor.enabled=true,serviceMonitor.labels.release=x"))["ServiceMonitor hotstandbyjob-operator"]
 	if m == nil || m.GetLabels()["release"] != "x" { // its definition isn't there to hold it against
 		t.Errorf("the ServiceMonitor is %v", m)
 	}
@@ -174,23 +132,4 @@ func environmentOf(found map[string]*unstructured.Unstructured) (environment []s
 		}
 	}
 	return environment
-}
-
-func TestTheChartRefusesWhatItDoesNotKnow(t *testing.T) {
-	if out, err := helm(t, "lint", "--strict", "charts/hotstandbyjob"); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-	for value, want := range map[string]string{
-		`replica=3`:                                  "additional properties 'replica' not allowed",
-		`push={"gateway":{"url":"http://a:1"}}`:      "/push/gateway/url",
-		`image={"digest":"latest"}`:                  "/image/digest",
-		`config={"REDIS_HOST":["a"]}`:                "/config/REDIS_HOST",
-		`extraArgs=["v"]`:                            "/extraArgs/0",
-		`serviceMonitor={"interval":"half an hour"}`: "/serviceMonitor/interval",
-	} {
-		_, err := helm(t, "template", "x", "charts/hotstandbyjob", "--set-json", value)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v; want an error that says %s", value, err, want)
-		}
-	}
 }

@@ -16,7 +16,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/paia-tech/hotstandbyjob/internal/config"
 	"github.com/paia-tech/hotstandbyjob/lab/labtest"
@@ -55,24 +56,24 @@ func (s server) render(t *testing.T, components ...string) manifests {
 		t.Fatal(err)
 	}
 	var m manifests
-	for document := range strings.SplitSeq(out, "\n---\n") {
-		object := object(t, document)
-		var into any
-		switch kind := object.GetKind(); {
-		case kind == "Namespace":
-			into = &m.namespace
-		case kind == "Deployment":
-			into = &m.deployment
-		case kind == "ClusterRole" && object.GetName() == "hotstandbyjob-operator":
-			into = &m.role
-		default:
-			continue
-		}
-		if err := yaml.UnmarshalStrict([]byte(document), into); err != nil {
-			t.Fatal(err)
-		}
+	found := objects(t, out)
+	for name, into := range map[string]any{
+		"Namespace " + chartSpace: &m.namespace, "Deployment hotstandbyjob-operator": &m.deployment, "ClusterRole hotstandbyjob-operator": &m.role,
+	} {
+		typed(t, found[name], into)
 	}
 	return m
+}
+
+// typed reads an object that must have no field that its type doesn't know.
+func typed(t *testing.T, o *unstructured.Unstructured, into any) {
+	t.Helper()
+	if o == nil {
+		t.Fatalf("there is no %T", into)
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, into, true); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // may tells whether a role has a verb on a resource of the core group.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -28,6 +27,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/operator"
 	"github.com/paia-tech/hotstandbyjob/lab"
 	"github.com/paia-tech/hotstandbyjob/lab/labtest"
+	"github.com/paia-tech/hotstandbyjob/test/tool"
 )
 
 // Patience is how long Await waits: far longer than anything takes, since machines that test are loaded.
@@ -49,7 +49,14 @@ type Env struct {
 // New is a new namespace in the shared lab, whose API server knows HotStandbyJobs.
 func New(t testing.TB) *Env {
 	t.Helper()
-	l := labtest.Shared(t)
+	e := In(t, labtest.Shared(t))
+	e.installCRD()
+	return e
+}
+
+// In is a new namespace in a lab, which need not know HotStandbyJobs.
+func In(t testing.TB, l *lab.Lab) *Env {
+	t.Helper()
 	rc, err := l.RESTConfig()
 	if err != nil {
 		t.Fatal(err)
@@ -64,17 +71,11 @@ func New(t testing.TB) *Env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Env{T: t, Lab: l, Config: rc, Client: c}
-	e.installCRD()
-	e.Namespace = labtest.Namespace(t, l)
-	return e
+	return &Env{T: t, Lab: l, Config: rc, Client: c, Namespace: labtest.Namespace(t, l)}
 }
 
 // Root is the folder of the source tree.
-func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
-}
+func Root() string { return tool.Root() }
 
 // installCRD applies the definition of this source tree and waits until it is served.
 func (e *Env) installCRD() {
