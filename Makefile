@@ -34,7 +34,7 @@ lab-up: ## Start a real Kubernetes on this machine; LAB_FLAGS="--sim-nodes 100" 
 lab-down: ## Stop it and remove all that belongs to it
 	$(LAB) down
 
-generate: ## Write what is generated from the Go sources and the protocols: code, CRD, RBAC and docs/api.md
+generate: ## Write what is generated from the Go sources and the protocols: code, CRD, RBAC, docs/api.md and the dashboard
 	cd api && $(CONTROLLER_GEN) object:headerFile=../tools/boilerplate.go.txt paths=./...
 	cd api && $(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./... output:crd:dir=../config/crd
 	$(CRD_REF_DOCS) --source-path=api --config=tools/crd-ref-docs/config.yaml --renderer=markdown \
@@ -42,6 +42,7 @@ generate: ## Write what is generated from the Go sources and the protocols: code
 	go run -C tools ./crdtrim ../$(CRD)
 	$(CONTROLLER_GEN) rbac:roleName=hotstandbyjob-operator,fileName=role.yaml \
 		paths='./internal/...' paths='./cmd/operator/...' output:rbac:dir=config/rbac
+	go run -C tools ./dashboard ../charts/hotstandbyjob/files/dashboard.json
 	$(BUF) generate
 
 ui: ## Build the page that the operator serves, from ui to internal/ui/dist, and commit what it writes

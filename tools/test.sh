@@ -6,11 +6,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What the tests run beside the lab's own programs: a Redis server, a C compiler for the race detector, and a browser that
-# looks at the page, unless HSJ_NO_BROWSER=1.
+# What the tests run beside the lab's own programs: a Redis server, Prometheus with its promtool, a C compiler for the race
+# detector, and a browser that looks at the page, unless HSJ_NO_BROWSER=1.
 ensure_packages() {
 	local missing=()
 	command -v redis-server >/dev/null || missing+=(redis-server)
+	command -v promtool >/dev/null || missing+=(prometheus)
 	command -v "${CC:-gcc}" >/dev/null || missing+=(gcc libc6-dev)
 	if [ "${HSJ_NO_BROWSER:-}" != 1 ] && ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then
 		missing+=(chromium fonts-dejavu-core)
@@ -30,7 +31,10 @@ started=
 finish() {
 	local status=$?
 	trap '' INT TERM
-	[ -z "$started" ] || "$scratch/lab" down --name "$HSJ_LAB" >"$scratch/down.log" 2>&1 || { cat "$scratch/down.log" >&2; status=1; }
+	local name
+	for name in ${started:+"$HSJ_LAB" "$HSJ_LAB-chart"}; do # the second is that of a test, which is gone unless the test was killed
+		"$scratch/lab" down --name "$name" >"$scratch/down.log" 2>&1 || { cat "$scratch/down.log" >&2; status=1; }
+	done
 	rm -rf "$scratch"
 	exit "$status"
 }
@@ -53,7 +57,9 @@ if [[ " $* " == *" . "* ]]; then
 	export HSJ_OPERATOR="$scratch/operator" HSJ_OPERATOR_IMAGE="$scratch/operator.tar"
 	go build -race -o "$HSJ_OPERATOR" ./cmd/operator
 	go run -C lab ./cmd/lab image operator --output "$HSJ_OPERATOR_IMAGE"
-	go tool -modfile=tools/helm/go.mod helm version --short >/dev/null
+	for helm in helm helm3; do
+		go tool -modfile=tools/$helm/go.mod helm version --short >/dev/null
+	done
 	[ "${HSJ_NO_BROWSER:-}" = 1 ] || tools/ui.sh install
 fi
 

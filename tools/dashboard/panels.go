@@ -100,7 +100,7 @@ func launches() []panel {
 }
 
 func operator() []panel {
-	const requests, errors = "sum by (%s) (rate(hotstandbyjob_api_requests_total%s[$__rate_interval]))", `{code!~"2.."}`
+	const requests, errors = "sum by (%s) (rate(hotstandbyjob_api_requests_total%s[$__rate_interval]))", `{code!~"[12].."}`
 	return []panel{
 		{"Leading replicas", "One, but for the moments of a change.", lines, units.Short, []query{{`sum(leader_election_master_status{name="hotstandbyjob.apps.paia.tech"})`, "leading"}}},
 		{"Gateway streams", "Standby pods that are connected.", lines, units.Short, []query{{"sum(hotstandbyjob_gateway_streams)", "streams"}}},
