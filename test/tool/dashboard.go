@@ -18,8 +18,8 @@ type Dashboard struct {
 	Variables map[string][2]string
 }
 
-// ReadDashboard reads the chart's.
-func ReadDashboard(t testing.TB) Dashboard {
+// ReadDashboard reads the chart's, with rates over an interval.
+func ReadDashboard(t testing.TB, interval string) Dashboard {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(Root(), "charts", "hotstandbyjob", "files", "dashboard.json"))
 	if err != nil {
@@ -40,7 +40,7 @@ func ReadDashboard(t testing.TB) Dashboard {
 	if err := json.Unmarshal(text, &d); err != nil {
 		t.Fatal(err)
 	}
-	fill := strings.NewReplacer("$__rate_interval", "10s", "$namespace", ".*", "$pool", ".*")
+	fill := strings.NewReplacer("$__rate_interval", interval, "$namespace", ".*", "$pool", ".*")
 	found := Dashboard{Panels: map[string][]string{}, Variables: map[string][2]string{}}
 	row := ""
 	for _, p := range d.Panels {

@@ -50,7 +50,9 @@ func Helm(t testing.TB, version string, args ...string) (string, error) {
 // Render is what `helm install` would make of the chart in a namespace, with some flags.
 func Render(t testing.TB, version, namespace string, flags ...string) string {
 	t.Helper()
-	out, err := Helm(t, version, append([]string{"template", "hotstandbyjob", "charts/hotstandbyjob", "--namespace", namespace}, flags...)...)
+	// Built without the flags of a release, Helm 3 takes it that it has an old Kubernetes before it.
+	args := []string{"template", "hotstandbyjob", "charts/hotstandbyjob", "--namespace", namespace, "--kube-version", "1.37.0"}
+	out, err := Helm(t, version, append(args, flags...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,8 +23,8 @@ func TestTheChartsDashboardIsCurrentAndADashboard(t *testing.T) {
 		t.Error("the chart's dashboard is not current: run `make generate`")
 	}
 	plugins.RegisterDefaultPlugins()
-	var d dashboard.Dashboard
-	if err := d.UnmarshalJSONStrict(got); err != nil {
+	var d board
+	if err := d.UnmarshalJSONStrict(got); err != nil && err.Error() != "" { // no faults are an error, too, but an empty one
 		t.Fatalf("Grafana doesn't know all of it: %v", err)
 	}
 	if err := d.Validate(); err != nil {

@@ -62,6 +62,7 @@ func (p panel) builder(id uint32) cog.Builder[dashboard.Panel] {
 			Span(graphWidth).Height(graphHeight).
 			YAxis(heatmap.NewYAxisConfigBuilder().Unit(p.unit)).
 			Color(heatmap.NewHeatmapColorOptionsBuilder().Mode(heatmap.HeatmapColorModeScheme).Scheme("Oranges").Steps(64))
+	case lines, stacked:
 	}
 	b := timeseries.NewPanelBuilder().Id(id).Title(p.title).Description(p.description).Datasource(source()).Targets(p.targets()).
 		Span(graphWidth).Height(graphHeight).Unit(p.unit).Min(0).
