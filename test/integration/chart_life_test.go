@@ -270,9 +270,11 @@ func TestTheChartIsChangedWhilePoolsWork(t *testing.T) {
 		g.Expect(pods.Items).To(gomega.BeEmpty())
 	})
 	r.helm("uninstall", "hsj")
-	want := append(before, "namespaces "+chartSpace, // and what Kubernetes puts into any
-		"configmaps "+chartSpace+"/kube-root-ca.crt", "serviceaccounts "+chartSpace+"/default",
-		"secrets "+chartSpace+"/hotstandbyjob-certificate", "leases "+chartSpace+"/hotstandbyjob.apps.paia.tech")
+	want := slices.Concat(before, []string{
+		"namespaces " + chartSpace, // and what Kubernetes puts into any
+		"configmaps " + chartSpace + "/kube-root-ca.crt", "serviceaccounts " + chartSpace + "/default",
+		"secrets " + chartSpace + "/hotstandbyjob-certificate", "leases " + chartSpace + "/hotstandbyjob.apps.paia.tech",
+	})
 	r.Await("nothing is left but what the documentation names", func(g gomega.Gomega) {
 		g.Expect(r.remains(g)).To(gomega.ConsistOf(want))
 	})

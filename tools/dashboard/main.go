@@ -54,8 +54,8 @@ type board = dashboard.Dashboard //nolint:staticcheck // its successor, version 
 
 // build lays the panels out, row by row.
 func build() (board, error) {
-	b := dashboard.NewDashboardBuilder("HotStandbyJob"). //nolint:staticcheck // as above
-		Uid("hotstandbyjob").
+	b := dashboard.NewDashboardBuilder("HotStandbyJob") //nolint:staticcheck // as above
+	b.Uid("hotstandbyjob").
 		Description("Pools of warm pods, the launches that start in them, and the operator that keeps them.").
 		Tags([]string{"kubernetes", "jobs"}).
 		Time("now-1h", "now").
