@@ -46,8 +46,8 @@ func layers() map[string]layer {
 			own: []string{
 				"api/v1alpha1", "internal/access", "internal/certificate", "internal/config", "internal/controller",
 				"internal/controller/pool", "internal/fit", "internal/gateway", "internal/journal", "internal/kube", "internal/launch",
-				"internal/leader", "internal/metric", "internal/object", "internal/standby", "internal/tally", "internal/trace",
-				"internal/ui", "internal/webhook",
+				"internal/leader", "internal/metric", "internal/object", "internal/scaler", "internal/standby", "internal/tally",
+				"internal/trace", "internal/ui", "internal/webhook",
 			},
 			others: append(kubernetes, "go.opentelemetry.io/otel", "github.com/prometheus/client_golang/"),
 		},
@@ -94,6 +94,13 @@ func layers() map[string]layer {
 		"internal/access": {
 			own:    []string{"api/v1alpha1"},
 			others: append(objects(), "golang.org/x/sync/", "k8s.io/client-go/kubernetes", "k8s.io/utils/clock"),
+		},
+		"internal/scaler": {
+			own: []string{
+				"api/v1alpha1", "internal/journal", "internal/protocol/externalscaler",
+				"internal/protocol/externalscaler/externalscalerconnect",
+			},
+			others: append(objects(), "connectrpc.com/connect", "k8s.io/utils/clock"),
 		},
 		"internal/webhook":     {own: []string{"api/v1alpha1"}, others: append(objects(), "k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime/pkg/")},
 		"internal/certificate": {others: append(kubernetes, "github.com/open-policy-agent/cert-controller/", "golang.org/x/sync/")},
@@ -146,6 +153,10 @@ func layers() map[string]layer {
 		"internal/protocol":                            {},
 		"internal/protocol/standbyv1":                  {others: []string{"google.golang.org/protobuf/"}},
 		"internal/protocol/standbyv1/standbyv1connect": {own: []string{"internal/protocol/standbyv1"}, others: []string{"connectrpc.com/connect"}},
+		"internal/protocol/externalscaler":             {others: []string{"google.golang.org/protobuf/"}},
+		"internal/protocol/externalscaler/externalscalerconnect": {
+			own: []string{"internal/protocol/externalscaler"}, others: []string{"connectrpc.com/connect"},
+		},
 
 		"internal/fit":       {pure: true, own: []string{"internal/protocol"}, others: append(objects(), "k8s.io/kubernetes/pkg/apis/core/v1")},
 		"internal/object":    {pure: true, own: []string{"api/v1alpha1"}, others: objects()},

@@ -41,7 +41,8 @@ type Operator struct {
 	// OTLPEndpoint is where traces of launches are sent to; empty: none are made.
 	OTLPEndpoint string
 
-	Push Push
+	Push   Push
+	Scaler Scaler
 
 	// PodName and PodNamespace are the operator's own pod; empty outside of a cluster.
 	PodName      string
@@ -75,6 +76,7 @@ func DefaultOperator() Operator {
 		SyncInterval:     10 * time.Second,
 		Redis:            Redis{Host: "localhost", Port: 6379, Key: "mlgame-daemon-pod", ConnectTimeout: 5 * time.Second},
 		Push:             defaultPush(),
+		Scaler:           Scaler{Address: Off},
 	}
 }
 
@@ -95,6 +97,7 @@ func (c *Operator) Bind(f *flag.FlagSet) {
 	f.Float64Var(&c.PricePerPodHour, "price-per-pod-hour", c.PricePerPodHour, "what an idle pod costs in an hour, in any currency, for the metric of what idle pods cost; 0: there is none")
 	f.StringVar(&c.OTLPEndpoint, "otlp-endpoint", c.OTLPEndpoint, "where traces of launches are sent to by OTLP over gRPC: host:port or http://host:port without TLS, https://host:port with it (default: no traces); the variables OTEL_* of OpenTelemetry's SDK hold as well")
 	c.Push.bind(f)
+	c.Scaler.bind(f)
 }
 
 // Environment takes the variables that the Python operator read, and the name of the operator's own pod, which the
@@ -170,7 +173,7 @@ func (c *Operator) Validate() error {
 	if err := validEndpoint(c.OTLPEndpoint); err != nil {
 		faults = append(faults, err)
 	}
-	faults = append(faults, c.validatePush())
+	faults = append(faults, c.validatePush(), c.validateScaler())
 	return errors.Join(faults...)
 }
 

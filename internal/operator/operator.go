@@ -5,6 +5,7 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -32,6 +34,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/controller"
 	"github.com/paia-tech/hotstandbyjob/internal/journal"
 	"github.com/paia-tech/hotstandbyjob/internal/kube"
+	"github.com/paia-tech/hotstandbyjob/internal/leader"
 	"github.com/paia-tech/hotstandbyjob/internal/metric"
 	"github.com/paia-tech/hotstandbyjob/internal/tally"
 	"github.com/paia-tech/hotstandbyjob/internal/trace"
@@ -79,17 +82,17 @@ func New(ctx context.Context, rc *rest.Config, c config.Operator) (ctrl.Manager,
 		Set: set, Journal: remembered, Clock: clock.RealClock{}, PricePerPodHour: c.PricePerPodHour, Exists: pools{mgr.GetCache()}.exists,
 		Traces: traces,
 	})
-	var launches controller.Push
-	var shown page
+	var pushed controller.Push
+	var shown launches
 	if c.Push.Enabled {
-		if launches, shown, err = push(ctx, mgr, c, told, traces); err != nil {
+		if pushed, shown, err = push(ctx, mgr, c, told, traces); err != nil {
 			return nil, fmt.Errorf("prepare launches: %w", err)
 		}
 	}
-	if err := addPage(mgr, c, remembered, shown); err != nil {
-		return nil, fmt.Errorf("prepare the page: %w", err)
+	if err := errors.Join(addPage(mgr, c, remembered, shown), addScaler(mgr, c, remembered, shown), addMarker(mgr, c)); err != nil {
+		return nil, err
 	}
-	if err := controller.Register(ctx, mgr, c, launches, told); err != nil {
+	if err := controller.Register(ctx, mgr, c, pushed, told); err != nil {
 		return nil, fmt.Errorf("register controllers: %w", err)
 	}
 	if err := mgr.Add(told); err != nil {
@@ -176,4 +179,22 @@ func Logger(w io.Writer, c config.Operator) logr.Logger {
 		return logr.FromSlogHandler(slog.NewTextHandler(w, o))
 	}
 	return logr.FromSlogHandler(slog.NewJSONHandler(w, o))
+}
+
+// addMarker has the Service of gateway, page and scaler lead to the operator that leads.
+func addMarker(mgr ctrl.Manager, c config.Operator) error {
+	gateway := c.Push.Enabled && c.Push.GatewayAddress != config.Off
+	if c.PodName == "" || !gateway && c.UIAddress == config.Off && c.Scaler.Address == config.Off {
+		return nil
+	}
+	direct, err := client.New(mgr.GetConfig(), client.Options{
+		HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(),
+	})
+	if err != nil {
+		return fmt.Errorf("have the Service lead to the leader: %w", err)
+	}
+	return mgr.Add(&leader.Marker{
+		Client: direct, Pod: types.NamespacedName{Namespace: c.PodNamespace, Name: c.PodName}, Elected: mgr.Elected(),
+		Log: mgr.GetLogger().WithName("leader"),
+	})
 }

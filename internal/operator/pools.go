@@ -19,13 +19,13 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/object"
 )
 
-// pools are the HotStandbyJobs in the cache, as the launcher, the gateway and the page want to know them. The cache itself is read,
-// which doesn't wait for the operator's own writes.
+// pools are the HotStandbyJobs in the cache, as the launcher, the gateway, the page and the scaler want to know them. The
+// cache itself is read, which doesn't wait for the operator's own writes.
 type pools struct{ cache client.Reader }
 
 // Pool is a pool by its name, or false if there is none.
 func (p pools) Pool(name types.NamespacedName) (launch.Pool, bool) {
-	h, err := p.get(context.Background(), name) // the cache answers from memory
+	h, err := p.Get(context.Background(), name) // the cache answers from memory
 	if err != nil {
 		return launch.Pool{}, false
 	}
@@ -39,7 +39,7 @@ func (p pools) Pool(name types.NamespacedName) (launch.Pool, bool) {
 
 // Template is what a pool's pods are made from, and the container that waits for work.
 func (p pools) Template(ctx context.Context, name types.NamespacedName) (corev1.PodTemplateSpec, string, error) {
-	h, err := p.get(ctx, name)
+	h, err := p.Get(ctx, name)
 	if err != nil {
 		return corev1.PodTemplateSpec{}, "", err
 	}
@@ -51,11 +51,12 @@ func (p pools) Template(ctx context.Context, name types.NamespacedName) (corev1.
 
 // exists tells whether there is a pool. While the cache can't say, there is.
 func (p pools) exists(name types.NamespacedName) bool {
-	_, err := p.get(context.Background(), name)
+	_, err := p.Get(context.Background(), name)
 	return !apierrors.IsNotFound(err)
 }
 
-func (p pools) get(ctx context.Context, name types.NamespacedName) (*v1alpha1.HotStandbyJob, error) {
+// Get is a pool as it is in the cache.
+func (p pools) Get(ctx context.Context, name types.NamespacedName) (*v1alpha1.HotStandbyJob, error) {
 	h := &v1alpha1.HotStandbyJob{}
 	if err := p.cache.Get(ctx, name, h); err != nil {
 		return nil, err

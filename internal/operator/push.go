@@ -34,21 +34,27 @@ import (
 // container is the operator's own in its pod.
 const container = "operator"
 
+// launches are what page and scaler have of them; nothing where none are served.
+type launches struct {
+	certificate *certificate.Serving
+	waiting     func(pool types.NamespacedName) int
+}
+
 // push adds to a manager what launches need: the registry of standby pods, the gateway that they are connected to, the
 // launcher that gives them to Jobs, and the webhook that hands Jobs to the launcher. It returns what the controllers need
-// of it, and what the page does. told hears of launches.
-func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.Tally, traces *trace.Tracer) (controller.Push, page, error) {
+// of it, and what page and scaler do. told hears of launches.
+func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.Tally, traces *trace.Tracer) (controller.Push, launches, error) {
 	api, err := clientset(mgr)
 	if err != nil {
-		return controller.Push{}, page{}, err
+		return controller.Push{}, launches{}, err
 	}
 	serving, err := serve(ctx, mgr, c)
 	if err != nil {
-		return controller.Push{}, page{}, err
+		return controller.Push{}, launches{}, err
 	}
 	image, err := standbyImage(ctx, mgr, c)
 	if err != nil {
-		return controller.Push{}, page{}, err
+		return controller.Push{}, launches{}, err
 	}
 	registry := standby.New(standby.Deps{Client: api, Clock: clock.RealClock{}, Log: mgr.GetLogger().WithName("standby")})
 	registry.OnStarted(told.Started)
@@ -62,13 +68,13 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 		Synced:   func(ctx context.Context) bool { return toolscache.WaitForCacheSync(ctx.Done(), heard...) },
 	})
 	if err != nil {
-		return controller.Push{}, page{}, err
+		return controller.Push{}, launches{}, err
 	}
 	told.Waiting(launcher.Waiting)
 	// The gateway listens to the registry, also where it isn't served: it comes before the registry hears of pods.
 	watcher, err := gateway.NewInformerWatcher(launcher.Informers())
 	if err != nil {
-		return controller.Push{}, page{}, err
+		return controller.Push{}, launches{}, err
 	}
 	handler := gateway.New(gateway.Deps{
 		Client: api, Registry: registry, Pools: known, Watcher: watcher, Before: launcher.Before, Clock: clock.RealClock{},
@@ -77,7 +83,7 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 	})
 	runs := newRunner(mgr, launcher, registry)
 	if heard, err = feed(ctx, mgr, registry, launcher); err != nil {
-		return controller.Push{}, page{}, err
+		return controller.Push{}, launches{}, err
 	}
 	entrypoint := func() object.Entrypoint {
 		return object.Entrypoint{Image: image, GatewayURL: c.StandbyURL(), CA: string(serving.CA())}
@@ -91,7 +97,7 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 		mgr.GetLogger().Info("this cluster's Jobs have no spec.managedBy, which launches need (Kubernetes 1.32 or later): Jobs with a pool's label are ordinary Jobs")
 	}
 	return controller.Push{Registry: registry, Entrypoint: entrypoint, Unlaunchable: unlaunchable},
-		page{certificate: serving, waiting: launcher.Waiting},
+		launches{certificate: serving, waiting: launcher.Waiting},
 		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, supported, serving, traces))
 }
 
