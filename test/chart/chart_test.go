@@ -58,14 +58,16 @@ func TestTheChartRefusesWhatItDoesNotKnow(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 		for value, field := range map[string]string{
-			`replica=3`:                                     "'replica'",
-			`push={"gateway":{"url":"http://a:1"}}`:         "/push/gateway/url",
-			`image={"digest":"latest"}`:                     "/image/digest",
-			`config={"REDIS_HOST":["a"]}`:                   "/config/REDIS_HOST",
-			`extraArgs=["v"]`:                               "/extraArgs/0",
-			`serviceMonitor={"interval":"half an hour"}`:    "/serviceMonitor/interval",
-			`prometheusRule={"thresholds":{"hitRatio":90}}`: "/prometheusRule/thresholds/hitRatio",
-			`prometheusRule={"for":{"poolFull":"1m"}}`:      "'poolFull'",
+			`replica=3`:                                          "'replica'",
+			`push={"gateway":{"url":"http://a:1"}}`:              "/push/gateway/url",
+			`image={"digest":"latest"}`:                          "/image/digest",
+			`config={"REDIS_HOST":["a"]}`:                        "/config/REDIS_HOST",
+			`extraArgs=["v"]`:                                    "/extraArgs/0",
+			`serviceMonitor={"interval":"half an hour"}`:         "/serviceMonitor/interval",
+			`prometheusRule={"thresholds":{"hitRatio":90}}`:      "/prometheusRule/thresholds/hitRatio",
+			`prometheusRule={"for":{"poolFull":"1m"}}`:           "'poolFull'",
+			`kedaScaler={"clientCASecret":1}`:                    "/kedaScaler/clientCASecret",
+			`kedaScaler={"enabled":true},push={"enabled":false}`: "it must be false with push/enabled=false",
 		} {
 			_, err := tool.Helm(t, version, "template", "x", "charts/hotstandbyjob", "--set-json", value)
 			if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), ".", "/"), field) {

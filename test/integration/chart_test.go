@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
 
+	"github.com/paia-tech/hotstandbyjob/internal/config"
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 	"github.com/paia-tech/hotstandbyjob/test/tool"
 )
@@ -101,7 +102,9 @@ func TestTheServerTakesTheChart(t *testing.T) {
 			var d appsv1.Deployment
 			typed(t, found["Deployment hotstandbyjob-operator"], &d)
 			c, all := parseArgs(t, d), name == "with everything"
-			if c.ExecThroughAPIServer != all || c.RedisPasswordSecrets != all || c.Push.GatewayAnyAddress != all || c.Push.Enabled == slices.Contains([]string{"without launches", "without either"}, name) {
+			if c.ExecThroughAPIServer != all || c.RedisPasswordSecrets != all || c.Push.GatewayAnyAddress != all ||
+				(c.Scaler == config.Scaler{Address: ":7445", ClientCA: "/keda/ca.crt"}) != all ||
+				c.Push.Enabled == slices.Contains([]string{"without launches", "without either"}, name) {
 				t.Errorf("the operator's configuration is %+v", c)
 			}
 			from := d.Spec.Template.Spec.Containers[0].EnvFrom
