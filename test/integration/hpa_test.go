@@ -28,22 +28,6 @@ import (
 
 const metricsVersion = "external.metrics.k8s.io/v1beta1"
 
-// scalerEnv is a namespace with an operator that KEDA can ask at an address, of this machine alone.
-func scalerEnv(t *testing.T, start func(*kit.Env, ...func(*config.Operator)) func()) (e *kit.Env, address string) {
-	t.Helper()
-	e = kit.New(t)
-	address = freeLoopback(t)
-	start(e, func(c *config.Operator) { c.Scaler = config.Scaler{Address: address, Insecure: true} })
-	return e, address
-}
-
-func freeLoopback(t *testing.T) string {
-	t.Helper()
-	s := httptest.NewServer(http.NotFoundHandler())
-	defer s.Close()
-	return s.Listener.Addr().String()
-}
-
 // askScaler asks for a metric of a trigger in the namespace, as KEDA does.
 func askScaler(e *kit.Env, address, metric string, metadata map[string]string) (float64, error) {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
@@ -99,7 +83,8 @@ func metricsAdapter(e *kit.Env, metric string, value func() (float64, error)) ht
 // TestAnAutoscalerDrivesThePool has the cluster's own HorizontalPodAutoscaler set idleTarget by /scale: two idle units for
 // each four busy ones, a metric that the operator tells as it tells KEDA.
 func TestAnAutoscalerDrivesThePool(t *testing.T) {
-	e, address := scalerEnv(t, (*kit.Env).Operator)
+	e, address := kit.New(t), kit.FreeLoopback(t)
+	e.Operator(func(c *config.Operator) { c.Scaler = config.Scaler{Address: address, Insecure: true} })
 	const metric = "hsj-busy-game"
 	serveExternalMetrics(e, metricsAdapter(e, metric, func() (float64, error) {
 		return askScaler(e, address, metric, map[string]string{"pool": "game", "metric": "busy", "target": "2"})

@@ -3,7 +3,6 @@
 package kit
 
 import (
-	"net"
 	"strconv"
 
 	"github.com/onsi/gomega"
@@ -17,11 +16,7 @@ import (
 // ends. A lab has one such API: tests that add it don't run side by side.
 func (e *Env) AddExternalMetrics(address string) {
 	e.T.Helper()
-	_, text, err := net.SplitHostPort(address)
-	if err != nil {
-		e.T.Fatal(err)
-	}
-	port, err := strconv.ParseInt(text, 10, 32)
+	port, err := strconv.ParseInt(portOf(e.T, address), 10, 32)
 	if err != nil {
 		e.T.Fatal(err)
 	}
