@@ -125,7 +125,10 @@ func claimUnits(e *kit.Env, pool string, n int) (claimed []corev1.Pod) {
 	e.T.Helper()
 	e.Await("claims", func(g gomega.Gomega) {
 		for _, p := range e.Pods(pool) {
-			if len(claimed) < n && p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodIdle) && e.Claim(&p) {
+			if len(claimed) == n || p.Annotations[v1alpha1.AnnotationBusy] != "" { // it keeps its label until the operator has seen it
+				continue
+			}
+			if p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodIdle) && e.Claim(&p) {
 				claimed = append(claimed, p)
 			}
 		}

@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"context"
 	"slices"
 	"testing"
 
@@ -45,24 +44,22 @@ func in(t *testing.T, e *kit.Env) *kit.Env {
 	return &part
 }
 
-// scaled makes an object of KEDA's, and deletes it when the test ends, while there is KEDA to let it go.
-func scaled(t *testing.T, e *kit.Env, kind, name string, content map[string]any) *unstructured.Unstructured {
-	t.Helper()
-	o := &unstructured.Unstructured{Object: content}
+// scaled makes an object of KEDA's. remove deletes it, which must be done while there is KEDA to let it go.
+func scaled(e *kit.Env, kind, name string, content map[string]any) (o *unstructured.Unstructured, remove func()) {
+	e.T.Helper()
+	o = &unstructured.Unstructured{Object: content}
 	o.SetAPIVersion("keda.sh/v1alpha1")
 	o.SetKind(kind)
 	o.SetName(name)
 	e.Create(o)
-	t.Cleanup(func() {
-		if err := e.Client.Delete(context.WithoutCancel(t.Context()), o); client.IgnoreNotFound(err) != nil {
-			t.Errorf("delete %s: %v", kind, err)
-		}
+	return o, func() {
+		e.T.Helper()
+		e.Delete(o.DeepCopy(), name)
 		e.Await(kind+" is gone", func(g gomega.Gomega) {
-			err := e.Client.Get(context.WithoutCancel(t.Context()), client.ObjectKeyFromObject(o), o.DeepCopy())
+			err := e.Client.Get(e.T.Context(), client.ObjectKeyFromObject(o), o.DeepCopy())
 			g.Expect(apierrors.IsNotFound(err)).To(gomega.BeTrue(), "%v", err)
 		})
-	})
-	return o
+	}
 }
 
 // kedaJobsStartWarm has a ScaledJob whose queue is the number of pods with a label: one.
@@ -81,7 +78,7 @@ func kedaJobsStartWarm(t *testing.T, e *kit.Env, h *v1alpha1.HotStandbyJob) {
 	}
 	lab.OnSimulatedNode(&message.Spec)
 	e.Create(message)
-	scaled(t, e, "ScaledJob", "matches", map[string]any{
+	_, remove := scaled(e, "ScaledJob", "matches", map[string]any{
 		"metadata": map[string]any{"labels": map[string]any{v1alpha1.LabelPool: h.Name}},
 		"spec": map[string]any{
 			"pollingInterval": int64(1), "maxReplicaCount": int64(1), "successfulJobsHistoryLimit": int64(10),
@@ -91,6 +88,7 @@ func kedaJobsStartWarm(t *testing.T, e *kit.Env, h *v1alpha1.HotStandbyJob) {
 			}},
 		},
 	})
+	defer remove()
 	var made batchv1.Job
 	e.Await("KEDA makes a Job", func(g gomega.Gomega) {
 		var list batchv1.JobList
@@ -113,10 +111,11 @@ func kedaDrivesAPool(t *testing.T, e *kit.Env, address, ca string) {
 	e.Create(kit.Pool("shift").Idle(3).Max(20).Probe(v1alpha1.BusyProbe{Mode: v1alpha1.BusyByAnnotation}).Obj())
 	e.AwaitStatus("shift", 3, 0)
 	e.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "scaler-ca"}, StringData: map[string]string{"ca.crt": ca}})
-	scaled(t, e, "TriggerAuthentication", "scaler", map[string]any{"spec": map[string]any{
+	_, removeAuthentication := scaled(e, "TriggerAuthentication", "scaler", map[string]any{"spec": map[string]any{
 		"secretTargetRef": []any{map[string]any{"parameter": "caCert", "name": "scaler-ca", "key": "ca.crt"}},
 	}})
-	o := scaled(t, e, "ScaledObject", "shift", map[string]any{"spec": map[string]any{
+	defer removeAuthentication()
+	o, remove := scaled(e, "ScaledObject", "shift", map[string]any{"spec": map[string]any{
 		"scaleTargetRef":  map[string]any{"apiVersion": v1alpha1.SchemeGroupVersion.String(), "kind": "HotStandbyJob", "name": "shift"},
 		"pollingInterval": int64(1), "minReplicaCount": int64(1), "maxReplicaCount": int64(6),
 		"advanced": map[string]any{"horizontalPodAutoscalerConfig": map[string]any{"behavior": map[string]any{
@@ -127,6 +126,7 @@ func kedaDrivesAPool(t *testing.T, e *kit.Env, address, ca string) {
 			"metadata": map[string]any{"scalerAddress": address, "pool": "shift", "metric": "busy", "target": "2"},
 		}},
 	}})
+	defer remove()
 	awaitIdleTarget(e, "shift", 1)
 	busy := claimUnits(e, "shift", 5)
 	awaitIdleTarget(e, "shift", 3) // 5 / 2, rounded up
