@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/open-policy-agent/cert-controller/pkg/rotator"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,7 +49,7 @@ func Rotated(ctx context.Context, mgr ctrl.Manager, o Options) (*Serving, error)
 	if err := ensure(ctx, m.direct, o.Secret); err != nil {
 		return nil, err
 	}
-	serving := &Serving{changed: o.Changed}
+	serving := &Serving{changed: o.Changed, told: (&telling{client: m.direct, webhook: o.Webhook}).check}
 	f, err := newFollower(m, serving, o)
 	if err != nil {
 		return nil, err
@@ -70,6 +72,32 @@ func Rotated(ctx context.Context, mgr ctrl.Manager, o Options) (*Serving, error)
 		return nil, fmt.Errorf("rotate certificates: %w", err)
 	}
 	return serving, nil
+}
+
+// telling is whether the API server was told whom to trust.
+type telling struct {
+	client  client.Reader
+	webhook string
+	done    atomic.Bool
+}
+
+// check asks the API server until it was told. Without a configuration of the webhook there is nothing to tell.
+func (t *telling) check(ctx context.Context) error {
+	if t.done.Load() {
+		return nil
+	}
+	var c admissionregistrationv1.MutatingWebhookConfiguration
+	err := t.client.Get(ctx, types.NamespacedName{Name: t.webhook}, &c)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read the webhook's configuration: %w", err)
+	}
+	for _, w := range c.Webhooks {
+		if len(w.ClientConfig.CABundle) == 0 {
+			return fmt.Errorf("MutatingWebhookConfiguration %s has no caBundle yet: the leader is about to write it", t.webhook)
+		}
+	}
+	t.done.Store(true)
+	return nil
 }
 
 // ensure makes the Secret if there is none. It is empty: the rotator, which fills it, can't do without.

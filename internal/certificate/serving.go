@@ -6,6 +6,7 @@ package certificate
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -22,6 +23,8 @@ var ErrNone = errors.New("there is no certificate yet")
 type Serving struct {
 	current atomic.Pointer[pair]
 	changed func()
+	// told says whether the API server knows whom to trust; nil: it is no concern of ours.
+	told func(context.Context) error
 }
 
 type pair struct {
@@ -52,12 +55,16 @@ func (s *Serving) Configure(c *tls.Config) {
 	c.GetCertificate = s.GetCertificate
 }
 
-// Ready is a readiness check: whether there is a certificate.
-func (s *Serving) Ready(*http.Request) error {
+// Ready is a readiness check: whether there is a certificate, and the API server knows whom to trust. Before that it would
+// pass the webhook by, and Jobs that are created as soon as the operator is ready would run as ordinary Jobs.
+func (s *Serving) Ready(r *http.Request) error {
 	if s.current.Load() == nil {
 		return ErrNone
 	}
-	return nil
+	if s.told == nil {
+		return nil
+	}
+	return s.told(r.Context())
 }
 
 // take serves with a key pair from now on, if it is a complete one, and says whether it is new. What was served with
