@@ -102,7 +102,11 @@ func layers() map[string]layer {
 			},
 			others: append(objects(), "connectrpc.com/connect", "k8s.io/utils/clock"),
 		},
-		"internal/webhook":     {own: []string{"api/v1alpha1"}, others: append(objects(), "k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime/pkg/")},
+		"internal/webhook": {
+			own: []string{"api/v1alpha1"},
+			others: append(objects(), "k8s.io/client-go/kubernetes", "k8s.io/client-go/tools/events", "k8s.io/client-go/util/workqueue",
+				"k8s.io/utils/clock", "sigs.k8s.io/controller-runtime/pkg/"),
+		},
 		"internal/certificate": {others: append(kubernetes, "github.com/open-policy-agent/cert-controller/", "golang.org/x/sync/")},
 		"internal/leader":      {others: append(objects(), "sigs.k8s.io/controller-runtime/pkg/client", logr)},
 		// The only writer of claims.

@@ -95,10 +95,16 @@ func degraded(in Input) metav1.Condition {
 
 func atCapacity(in Input) metav1.Condition {
 	if in.Plan.Limited {
-		return is(v1alpha1.ConditionAtCapacity, ReasonMaxReplicas, fmt.Sprintf("maxReplicas %d leaves no room for %d idle units "+
-			"beside %d busy ones; raise it or lower idleTarget", in.Spec.Max, in.Spec.IdleTarget, in.Count.Busy+in.Count.WasBusy))
+		full := Full(in.Spec, in.Count)
+		return is(v1alpha1.ConditionAtCapacity, full.Reason, full.Message)
 	}
 	return isNot(v1alpha1.ConditionAtCapacity, ReasonBelowCapacity, "maxReplicas leaves room for idleTarget idle units")
+}
+
+// Full says of a pool that Max limits what to do.
+func Full(s pool.Spec, c pool.Count) Trouble {
+	return Trouble{ReasonMaxReplicas, fmt.Sprintf("maxReplicas %d leaves no room for %d idle units beside %d busy ones; raise it or lower idleTarget",
+		s.Max, s.IdleTarget, c.Busy+c.WasBusy)}
 }
 
 func is(t, reason, message string) metav1.Condition {

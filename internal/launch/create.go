@@ -55,6 +55,9 @@ func (l *Launcher) create(ctx context.Context, namespace string, pod *corev1.Pod
 		l.tell(r.job, differs(name.Name, *mismatch))
 		return l.cold(ctx, r, mismatch.Field+" differs from the pool's")
 	}
+	if gang, ok := r.job.Annotations[v1alpha1.AnnotationGang]; ok && gang != "true" && gang != "false" {
+		l.tell(r.job, badGang(gang))
+	}
 	claim := standby.Claim{
 		Pool: name, Owner: r.owner, Finalizers: pod.Finalizers, Payload: payload,
 		Labels:      withLaunch(pod.Labels, name.Name),

@@ -18,8 +18,17 @@ import (
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 )
 
-// notOurs is the managedBy by which the embedded controller knows Jobs that it must skip.
-const notOurs = "hsj.paia.tech/not-the-launcher"
+// The managedBy by which the embedded controller knows Jobs that it must skip: those of others, and those that the cluster's
+// own controller runs since nobody was named.
+const (
+	notOurs = "hsj.paia.tech/not-the-launcher"
+	nobodys = "hsj.paia.tech/nobody"
+)
+
+// Unmanaged tells whether a Job of the informer names nobody in spec.managedBy: the cluster's own controller runs it.
+func Unmanaged(job *batchv1.Job) bool {
+	return transformed(job) && ptr.Deref(job.Spec.ManagedBy, "") == nobodys
+}
 
 // inform makes the informers. The server selects what they see.
 func (l *Launcher) inform() {
@@ -35,7 +44,7 @@ func (l *Launcher) inform() {
 }
 
 // Informers are those of the Jobs with the label of a pool, and of the pods of launches, for who wants to hear of them,
-// too. They have what is read of them: of a pod's spec little, and of a Job's managedBy that it is ours, or isn't.
+// too. They have what is read of them: of a pod's spec little, and of a Job's managedBy that it is ours, another's or nobody's.
 func (l *Launcher) Informers() (jobs, pods cache.SharedIndexInformer) {
 	return l.jobs.Informer(), l.pods.Informer()
 }
@@ -48,9 +57,12 @@ func transformJob(in any) (any, error) {
 	if !ok || transformed(job) {
 		return in, nil
 	}
-	if ptr.Deref(job.Spec.ManagedBy, "") == v1alpha1.ManagedByLauncher {
+	switch ptr.Deref(job.Spec.ManagedBy, "") {
+	case v1alpha1.ManagedByLauncher:
 		job.Spec.ManagedBy = nil
-	} else {
+	case "":
+		job.Spec.ManagedBy = new(nobodys)
+	default:
 		job.Spec.ManagedBy = new(notOurs)
 	}
 	job.ManagedFields = []metav1.ManagedFieldsEntry{} // the mark: a server sends some, or none at all

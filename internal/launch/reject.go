@@ -33,7 +33,7 @@ func (l *Launcher) reject(ctx context.Context, r request) error {
 		"metadata": map[string]any{"uid": job.UID},
 		"status": map[string]any{"conditions": []batchv1.JobCondition{{
 			Type: batchv1.JobFailureTarget, Status: corev1.ConditionTrue, Reason: ReasonPoolEmpty, LastProbeTime: now, LastTransitionTime: now,
-			Message: fmt.Sprintf("no pod of pool %s is idle, and its standby.whenEmpty is Reject", poolOf(job).Name),
+			Message: rejected(poolOf(job).Name).note,
 		}}},
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 
 	"github.com/go-logr/logr"
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -98,7 +99,7 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 	}
 	return controller.Push{Registry: registry, Entrypoint: entrypoint, Unlaunchable: unlaunchable},
 		launches{certificate: serving, waiting: launcher.Waiting},
-		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, supported, serving, traces))
+		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, supported, serving, launcher, traces))
 }
 
 // clientset is a client of everything that reads nothing from the cache.
@@ -147,7 +148,7 @@ func addGateway(mgr ctrl.Manager, c config.Operator, handler *gateway.Gateway, s
 	})
 }
 
-func addWebhook(mgr ctrl.Manager, c config.Operator, supported bool, serving *certificate.Serving, traces *trace.Tracer) error {
+func addWebhook(mgr ctrl.Manager, c config.Operator, supported bool, serving *certificate.Serving, launcher *launch.Launcher, traces *trace.Tracer) error {
 	if c.Push.WebhookAddress == config.Off {
 		return nil
 	}
@@ -160,5 +161,12 @@ func addWebhook(mgr ctrl.Manager, c config.Operator, supported bool, serving *ce
 		handler.Trace = traces.Admission
 	}
 	server.Register(webhook.Path, handler.Admission())
-	return mgr.Add(server)
+	overlooked := webhook.NewOverlooked(handler, mgr.GetEventRecorder("hotstandbyjob"), clock.RealClock{})
+	jobs, _ := launcher.Informers()
+	_, err = jobs.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: func(o any) {
+		if job, ok := o.(*batchv1.Job); ok && launch.Unmanaged(job) {
+			overlooked.Observe(job)
+		}
+	}})
+	return errors.Join(err, mgr.Add(server), mgr.Add(overlooked))
 }

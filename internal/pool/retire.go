@@ -75,6 +75,17 @@ func replaceOld(s State, budget int, e evidence, gone map[string]bool, plan *Pla
 	}
 }
 
+// Why says why a unit that the plan retires goes, in words that follow its name.
+func (s State) Why(u Unit) string {
+	switch {
+	case !u.Current:
+		return "of an old revision"
+	case s.expired(u):
+		return "idle for longer than maxIdleSeconds"
+	}
+	return "more than are wanted"
+}
+
 func idleOfCurrent(units []Unit) int {
 	n := 0
 	for _, u := range units {

@@ -197,6 +197,14 @@ func pushJobsMadeByOthersStartWarmOrAsOrdinaryOnes(t *testing.T) {
 	kubectl("create", "job", "--from=cronjob/every-minute", "by-hand")
 	started("by-hand", v1alpha1.StartWarm)
 
+	lost := launch.DeepCopy()
+	lost.Name, lost.Labels = "no-pool", map[string]string{v1alpha1.LabelPool: "gone"}
+	e.Create(lost)
+	e.Await("the Job's Events say that it isn't launched, and why", func(g gomega.Gomega) {
+		g.Expect(kubectl("describe", "job", "no-pool")).To(gomega.MatchRegexp("NotLaunched.*pool gone not found"))
+	})
+	started("no-pool", "")
+
 	e.AwaitStatus("sh", 2, 0)
 	owned := launch.DeepCopy() // as KEDA's ScaledJobs have them: a name that is generated, and an owner
 	owner := &corev1.ConfigMap{}

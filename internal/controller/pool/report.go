@@ -48,7 +48,7 @@ func (r *Reconciler) report(ctx context.Context, s *snapshot, plan pool.Plan) er
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		err = nil // the spec has changed meanwhile, and its own pass writes the status; or the pool is gone
 	}
-	r.announce(s, trouble)
+	r.announce(s, plan, trouble)
 	return err
 }
 
@@ -175,8 +175,8 @@ func (s *snapshot) lastFailure() string {
 	return text
 }
 
-// announce sends an event for each failed unit, once, and for troubles and overridden fields when they begin.
-func (r *Reconciler) announce(s *snapshot, trouble condition.Trouble) {
+// announce sends an event for each failed unit, once, and for troubles, a full pool and overridden fields when they begin.
+func (r *Reconciler) announce(s *snapshot, plan pool.Plan, trouble condition.Trouble) {
 	present := map[string]bool{}
 	for _, u := range s.units {
 		if u.Phase != pool.Failed {
@@ -190,22 +190,27 @@ func (r *Reconciler) announce(s *snapshot, trouble condition.Trouble) {
 	s.memory.failed = present
 
 	if trouble.Reason != condition.ReasonUnitsFailing { // each of those has an event of its own
-		r.once(s, trouble.Reason, trouble.Message)
+		r.once(s, "trouble", trouble)
 	}
+	full := condition.Trouble{}
+	if plan.Limited {
+		full = condition.Full(s.state.Spec, pool.Counted(s.state.Units))
+	}
+	r.once(s, "capacity", full)
 	if overridden := object.Overridden(s.pool); len(overridden) > 0 && s.memory.said["overridden"] != s.view.Revision {
 		s.memory.said["overridden"] = s.view.Revision
 		r.event(s.pool, corev1.EventTypeWarning, ReasonFieldOverridden, "Build", strings.Join(overridden, "; "))
 	}
 }
 
-// once sends a warning when its reason becomes the pool's trouble, and not again while it is.
-func (r *Reconciler) once(s *snapshot, reason, message string) {
-	if s.memory.said["trouble"] == reason {
+// once sends a warning when its reason becomes the pool's trouble of a kind, and not again while it is.
+func (r *Reconciler) once(s *snapshot, kind string, t condition.Trouble) {
+	if s.memory.said[kind] == t.Reason {
 		return
 	}
-	s.memory.said["trouble"] = reason
-	if reason != "" {
-		r.event(s.pool, corev1.EventTypeWarning, reason, "Observe", message)
+	s.memory.said[kind] = t.Reason
+	if t.Reason != "" {
+		r.event(s.pool, corev1.EventTypeWarning, t.Reason, "Observe", t.Message)
 	}
 }
 

@@ -115,9 +115,10 @@ func TestAnnounce(t *testing.T) {
 	var m memories
 	h := demo(func(s *v1alpha1.HotStandbyJobSpec) { s.JobTemplate.Completions = new(int32(5)) })
 	s := &snapshot{pool: h, memory: m.of(h), view: unit.View{Revision: "r1"}}
+	var plan pool.Plan
 	said := func(what string, trouble condition.Trouble, want ...string) {
 		t.Helper()
-		r.announce(s, trouble)
+		r.announce(s, plan, trouble)
 		if diff := cmp.Diff(want, events.sent()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
@@ -144,6 +145,25 @@ func TestAnnounce(t *testing.T) {
 	said("another one takes its place", condition.Trouble{Reason: "SignalUnknown", Message: "no answer"}, "Warning SignalUnknown: no answer")
 	said("it ends", none)
 	said("it begins again", quota, "Warning PodsRefused: exceeded quota by more")
+
+	s.state.Spec, plan.Limited = pool.Spec{Max: 3, IdleTarget: 2}, true
+	said("there is no room for the idle target", quota, "Warning MaxReplicas: maxReplicas 3 leaves no room for 2 idle units beside 0 busy ones; raise it or lower idleTarget")
+	said("there still is none", quota)
+	plan.Limited = false
+	said("there is room", quota)
+}
+
+func TestWhyGone(t *testing.T) {
+	unitOf := func(current bool, warm time.Time) unit.Unit {
+		return unit.Unit{Unit: pool.Unit{Phase: pool.Idle, Current: current, Warm: warm}}
+	}
+	s := &snapshot{state: pool.State{Now: noon, Spec: pool.Spec{MaxIdle: time.Hour}}}
+	old, young := noon.Add(-time.Hour), noon.Add(-time.Minute)
+	got := s.whyGone([]unit.Unit{unitOf(true, young), unitOf(false, old), unitOf(true, old), unitOf(true, young)})
+	want := "1 units: idle for longer than maxIdleSeconds; 2 units: more than are wanted; 1 units: of an old revision"
+	if got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 func TestEventsAreShort(t *testing.T) {

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -60,11 +62,25 @@ func (r *Reconciler) retire(ctx context.Context, s *snapshot, units []unit.Unit)
 	}
 	errs = append(errs, r.cut(ctx, s, gone))
 	// Those without pods, of a shared Job, were counted when these went.
-	if n := len(slices.DeleteFunc(gone, func(u unit.Unit) bool { return shared(u.Job) && len(u.Pods) == 0 })); n > 0 {
-		r.event(s.pool, corev1.EventTypeNormal, ReasonUnitsRetired, "Retire", fmt.Sprintf("retired %d units", n))
-		log.FromContext(ctx).Info("retired units", "count", n)
+	gone = slices.DeleteFunc(gone, func(u unit.Unit) bool { return shared(u.Job) && len(u.Pods) == 0 })
+	if len(gone) > 0 {
+		r.event(s.pool, corev1.EventTypeNormal, ReasonUnitsRetired, "Retire", "retired "+s.whyGone(gone))
+		log.FromContext(ctx).Info("retired units", "count", len(gone))
 	}
 	return errors.Join(errs...)
+}
+
+// whyGone counts retired units by why they went.
+func (s *snapshot) whyGone(units []unit.Unit) string {
+	count := map[string]int{}
+	for _, u := range units {
+		count[s.state.Why(u.Unit)]++
+	}
+	var texts []string
+	for _, why := range slices.Sorted(maps.Keys(count)) {
+		texts = append(texts, fmt.Sprintf("%d units: %s", count[why], why))
+	}
+	return strings.Join(texts, "; ")
 }
 
 // retirePods takes a unit's pods away, and says whether all are gone.

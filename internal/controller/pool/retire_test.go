@@ -56,7 +56,7 @@ func TestScaleDown(t *testing.T) {
 	if diff := cmp.Diff(want, c.asked()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"Normal UnitsRetired: retired 2 units"}, c.recorder.sent()); diff != "" {
+	if diff := cmp.Diff([]string{"Normal UnitsRetired: retired 2 units: more than are wanted"}, c.recorder.sent()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
