@@ -9,6 +9,7 @@ import { linkTo } from "./view";
 /** readiness is a pool's condition in a word, with a sign, so that it isn't told by colour alone. */
 export function readiness(p: Pool): { text: string; kind: string } {
   if (p.ready === "True") return { text: "✓ ready", kind: "good" };
+  if (p.reason === "IdleTargetNotMet") return { text: "… filling", kind: "open" }; // nothing stands in its way
   return { text: `${p.ready === "False" ? "✗" : "?"} ${p.reason || "not known yet"}`, kind: p.ready === "False" ? "poor" : "open" };
 }
 
