@@ -107,14 +107,15 @@ func (r *Reconciler) createUnits(ctx context.Context, s *snapshot, n int) (made 
 		return firstReal(results[i : i+1])
 	})
 	for i := range done {
-		switch err := results[i]; {
-		case err == nil:
+		if results[i] == nil {
 			made++
 			s.memory.lead.made(names[i], began[i])
-		case apierrors.IsAlreadyExists(err), !refused(err):
-			s.memory.unsure = append(s.memory.unsure, names[i])
+			continue
 		}
+		// Also where it was refused: a Job of an earlier attempt may still show up.
+		s.memory.unsure = append(s.memory.unsure, names[i])
 	}
+	s.memory.unsure = append(s.memory.unsure, names[done:]...) // some of them were attempted in an earlier pass
 	return made, firstReal(results[:done])
 }
 

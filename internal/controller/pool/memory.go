@@ -21,7 +21,7 @@ type memory struct {
 	decided   pool.Memory
 	admission admission
 	password  password
-	// unsure are names of Jobs, or of plain pods, whose creation got no clear answer. They are used again before new ones are, so that a Job
+	// unsure are names of Jobs, or of plain pods, that were chosen and that nothing was seen of yet. They are used again before new ones are, so that a Job
 	// that was made after all isn't made twice.
 	unsure  []string
 	status  written

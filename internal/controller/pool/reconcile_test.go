@@ -155,6 +155,43 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// TestLostAnswersWhoseRepetitionFails: two of three Jobs were made and don't show up yet, and the next attempt ends with the
+// first of them. The one after that must still know the other.
+func TestLostAnswersWhoseRepetitionFails(t *testing.T) {
+	for name, fault := range map[string]error{
+		"no answer": errLost,
+		"a refusal": apierrors.NewForbidden(jobsKind, "", errors.New("exceeded quota")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, func(s *v1alpha1.HotStandbyJobSpec) { s.IdleTarget = 3 })
+			c.hidden = map[string]bool{}
+			made := 0
+			c.onMade = func(o client.Object) error {
+				if made++; made == 1 {
+					return nil
+				}
+				c.hidden[o.GetName()] = true
+				return errLost
+			}
+			if err := c.fails(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			c.onCreate = func(client.Object) error { return fault }
+			if _, err := c.reconcile(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			c.onCreate, c.onMade = nil, nil
+			c.clock.SetTime(c.clock.Now().Add(time.Minute))
+			c.pass()
+			c.hidden = nil
+			c.pass()
+			if n := len(c.jobs()); n != 3 {
+				t.Errorf("%d Jobs, want 3", n)
+			}
+		})
+	}
+}
+
 // TestRequestsThatNeverArrived is the other half: a unit whose creation got no answer, and wasn't made, is made.
 func TestRequestsThatNeverArrived(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -73,9 +73,7 @@ func (r *Reconciler) createShared(ctx context.Context, s *snapshot, units int) (
 	if err == nil {
 		return units, nil
 	}
-	if !refused(err) {
-		s.memory.unsure = append(s.memory.unsure, name)
-	}
+	s.memory.unsure = append(s.memory.unsure, name)
 	return 0, firstReal([]error{err})
 }
 
