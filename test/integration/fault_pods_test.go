@@ -60,9 +60,10 @@ func TestCrashingCommandsAreTriedRarelyAndQuoted(t *testing.T) {
 			g.Expect(h.Status.ConsecutiveFailures).To(gomega.Equal(int32(2)))
 			expectCondition(g, h, v1alpha1.ConditionDegraded, "True", "UnitsFailing", "container worker", "exit code 7", "no map to play on")
 		})
-		want := map[v1alpha1.Layout]int{v1alpha1.LayoutJobPerUnit: 3 + 1, v1alpha1.LayoutSharedJob: 1 + 1}[layout]
-		if made := history.Made(); made != want {
-			t.Errorf("%d Jobs were made, want %d", made, want)
+		// A shared Job that isn't told to have failed yet takes the next unit, too.
+		most := map[v1alpha1.Layout]int{v1alpha1.LayoutJobPerUnit: 3 + 1, v1alpha1.LayoutSharedJob: 1 + 1}[layout]
+		if made := history.Made(); made > most {
+			t.Errorf("%d Jobs were made, want at most %d", made, most)
 		}
 		e.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "game"}, Data: map[string]string{"map": "forest"}})
 		e.Await("it recovers by itself", func(g gomega.Gomega) {
