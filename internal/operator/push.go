@@ -97,9 +97,13 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 	case unlaunchable:
 		mgr.GetLogger().Info("this cluster's Jobs have no spec.managedBy, which launches need (Kubernetes 1.32 or later): Jobs with a pool's label are ordinary Jobs")
 	}
+	hook := &webhook.Handler{Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Namespace: c.Namespace, Unsupported: !supported}
+	if traces != nil {
+		hook.Trace = traces.Admission
+	}
 	return controller.Push{Registry: registry, Entrypoint: entrypoint, Unlaunchable: unlaunchable},
 		launches{certificate: serving, waiting: launcher.Waiting},
-		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, supported, serving, launcher, traces))
+		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, hook, serving, launcher))
 }
 
 // clientset is a client of everything that reads nothing from the cache.
@@ -148,17 +152,13 @@ func addGateway(mgr ctrl.Manager, c config.Operator, handler *gateway.Gateway, s
 	})
 }
 
-func addWebhook(mgr ctrl.Manager, c config.Operator, supported bool, serving *certificate.Serving, launcher *launch.Launcher, traces *trace.Tracer) error {
+func addWebhook(mgr ctrl.Manager, c config.Operator, handler *webhook.Handler, serving *certificate.Serving, launcher *launch.Launcher) error {
 	if c.Push.WebhookAddress == config.Off {
 		return nil
 	}
 	server, err := webhook.NewServer(c.Push.WebhookAddress, serving.Configure)
 	if err != nil {
 		return err
-	}
-	handler := &webhook.Handler{Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Namespace: c.Namespace, Unsupported: !supported}
-	if traces != nil {
-		handler.Trace = traces.Admission
 	}
 	server.Register(webhook.Path, handler.Admission())
 	overlooked := webhook.NewOverlooked(handler, mgr.GetEventRecorder("hotstandbyjob"), clock.RealClock{})

@@ -37,7 +37,7 @@ func TestOverlookedJobsAreToldWhy(t *testing.T) {
 				o := NewOverlooked(&Handler{Cache: reader, Live: reader}, recorder, clock.RealClock{})
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				go o.Start(ctx)
+				go func() { _ = o.Start(ctx) }()
 				o.Observe(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{
 					Namespace: "games", Labels: map[string]string{v1alpha1.LabelPool: tc.pool}, CreationTimestamp: metav1.NewTime(time.Now().Add(-tc.age)),
 				}})

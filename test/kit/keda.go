@@ -70,7 +70,7 @@ func buildKEDA(t testing.TB, module, programs string) {
 	if err := os.MkdirAll(filepath.Dir(programs), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	temp, err := os.MkdirTemp(filepath.Dir(programs), "building-")
+	temp, err := os.MkdirTemp(filepath.Dir(programs), "building-") //nolint:usetesting // it is renamed to its place, so it must be on that file system
 	if err != nil {
 		t.Fatal(err)
 	}
