@@ -21,7 +21,8 @@ import (
 )
 
 // The operator is killed again and again while Jobs are launched: each ends Complete, and its command ran once. The
-// commands themselves are the witnesses. With HSJ_MEASURE set it is 1,000 launches and 50 kills, which takes many minutes.
+// commands themselves are the witnesses. One pool's Jobs wait for idle pods, so that all of them are warm, and the other's start
+// cold where there is none. With HSJ_MEASURE set it is 1,000 launches and 50 kills, which takes many minutes.
 func pushNoLaunchIsLostOrDoubledByKilledOperators(t *testing.T) {
 	e := kit.New(t)
 	e.NeedEntrypoint()
@@ -35,11 +36,16 @@ func pushNoLaunchIsLostOrDoubledByKilledOperators(t *testing.T) {
 	w := e.Witness()
 	program := kit.BuildOperator(t)
 	args := e.PushFlags()
-	h := kit.PushPool("game").Idle(5).Max(12).Obj()
-	e.Create(h)
+	pools := []*v1alpha1.HotStandbyJob{
+		kit.PushPool("waits").Idle(4).Max(8).Standby(func(s *v1alpha1.StandbySpec) { s.WhenEmpty = v1alpha1.WhenEmptyWait }).Obj(),
+		kit.PushPool("game").Idle(2).Max(4).Obj(),
+	}
+	for _, h := range pools {
+		e.Create(h)
+	}
 
 	operator := e.Start(program, args...)
-	e.AwaitStatus("game", 5, 0)
+	e.AwaitStatus("waits", 4, 0)
 	made, done := 0, make(chan struct{})
 	go func() {
 		defer close(done)
@@ -47,7 +53,7 @@ func pushNoLaunchIsLostOrDoubledByKilledOperators(t *testing.T) {
 		defer tick.Stop()
 		for made < launches {
 			name := fmt.Sprintf("launch-%04d", made)
-			j := kit.Launch(name, h).Args("-to", w.Address, "-work", "100ms", name).Obj()
+			j := kit.Launch(name, pools[made%len(pools)]).Args("-to", w.Address, "-work", "100ms", name).Obj()
 			j.Namespace = e.Namespace
 			if err := e.Client.Create(t.Context(), j); err != nil {
 				t.Errorf("create Job %s: %v", name, err)
@@ -55,11 +61,17 @@ func pushNoLaunchIsLostOrDoubledByKilledOperators(t *testing.T) {
 			}
 			made++
 			<-tick.C
+			for made-len(w.Stamps("")) >= mostUnderWay && t.Context().Err() == nil {
+				<-tick.C
+			}
 		}
 	}()
 	killer := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test
 	for n := range deaths {
-		alive := time.NewTimer(time.Duration(500+killer.IntN(4000)) * time.Millisecond)
+		e.Await("so many have run", func(g gomega.Gomega) {
+			g.Expect(len(w.Stamps(""))).To(gomega.BeNumerically(">=", n*launches/deaths))
+		})
+		alive := time.NewTimer(time.Duration(500+killer.IntN(2000)) * time.Millisecond)
 		<-alive.C
 		operator.Kill()
 		t.Logf("kill %d, after %d stamps", n+1, len(w.Stamps("")))
@@ -79,9 +91,17 @@ func pushNoLaunchIsLostOrDoubledByKilledOperators(t *testing.T) {
 		}
 	}).WithTimeout(10*kit.Patience).WithPolling(time.Second).Should(gomega.Succeed(), "all are complete")
 	onceEach(t, w, launches)
-	e.AwaitStatus("game", 5, 0)
-	nothingLeft(t, e)
+	e.AwaitStatus("waits", 4, 0)
+	e.AwaitStatus("game", 2, 0)
+	warm := nothingLeft(t, e)
+	t.Logf("warm launches: %v", warm)
+	if warm["waits"] != launches/2 {
+		t.Errorf("%d launches of the pool whose Jobs wait were warm, want all %d", warm["waits"], launches/2)
+	}
 }
+
+// mostUnderWay is how many Jobs are made whose command hasn't run.
+const mostUnderWay = 6
 
 // onceEach checks that each command ran, and none of them twice.
 func onceEach(t *testing.T, w *kit.Witness, launches int) {
@@ -106,14 +126,14 @@ func onceEach(t *testing.T, w *kit.Witness, launches int) {
 	}
 }
 
-// nothingLeft checks that each pod belongs to the pool or to a Job that is there.
-func nothingLeft(t *testing.T, e *kit.Env) {
+// nothingLeft checks that each pod belongs to a pool or to a Job that is there, and counts by pool those that started warm.
+func nothingLeft(t *testing.T, e *kit.Env) (warm map[string]int) {
 	t.Helper()
 	var list corev1.PodList
 	if err := e.Client.List(t.Context(), &list, client.InNamespace(e.Namespace)); err != nil {
 		t.Fatal(err)
 	}
-	warm := 0
+	warm = map[string]int{}
 	for _, p := range list.Items {
 		owner := metav1.GetControllerOf(&p)
 		switch {
@@ -123,8 +143,8 @@ func nothingLeft(t *testing.T, e *kit.Env) {
 			t.Errorf("pod %s of a Job that has ended still has the finalizers %v", p.Name, p.Finalizers)
 		}
 		if p.Annotations[v1alpha1.AnnotationStart] == v1alpha1.StartWarm {
-			warm++
+			warm[p.Labels[v1alpha1.LabelLaunch]]++
 		}
 	}
-	t.Logf("%d launches were warm", warm)
+	return warm
 }
