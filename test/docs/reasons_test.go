@@ -156,7 +156,7 @@ func TestEveryConditionIsInTheTable(t *testing.T) {
 // The first test finds constants only: so nothing else may be a reason.
 func TestReasonsAreConstants(t *testing.T) {
 	t.Parallel()
-	reasonAt := map[string]int{"Eventf": 3, "event": 2, "once": 1} // function → where it takes the reason
+	reasonAt := map[string]int{"Eventf": 3, "event": 2} // function → where it takes the reason
 	dirs := []string{"internal/condition", "internal/controller", "internal/launch", "internal/object", "internal/standby", "internal/webhook"}
 	for path, file := range sources(t, dirs...) {
 		ast.Inspect(file, func(n ast.Node) bool {

@@ -190,25 +190,32 @@ func (r *Reconciler) announce(s *snapshot, plan pool.Plan, trouble condition.Tro
 	s.memory.failed = present
 
 	if trouble.Reason != condition.ReasonUnitsFailing { // each of those has an event of its own
-		r.once(s, "trouble", trouble)
+		r.once(s, aboutTrouble, trouble)
 	}
 	full := condition.Trouble{}
 	if plan.Limited {
 		full = condition.Full(s.state.Spec, pool.Counted(s.state.Units))
 	}
-	r.once(s, "capacity", full)
-	if overridden := object.Overridden(s.pool); len(overridden) > 0 && s.memory.said["overridden"] != s.view.Revision {
-		s.memory.said["overridden"] = s.view.Revision
+	r.once(s, aboutCapacity, full)
+	if overridden := object.Overridden(s.pool); len(overridden) > 0 && s.memory.said[aboutFields] != s.view.Revision {
+		s.memory.said[aboutFields] = s.view.Revision
 		r.event(s.pool, corev1.EventTypeWarning, ReasonFieldOverridden, "Build", strings.Join(overridden, "; "))
 	}
 }
 
-// once sends a warning when its reason becomes the pool's trouble of a kind, and not again while it is.
-func (r *Reconciler) once(s *snapshot, kind string, t condition.Trouble) {
-	if s.memory.said[kind] == t.Reason {
+// What is said once about a pool.
+const (
+	aboutTrouble  = "trouble"
+	aboutCapacity = "capacity"
+	aboutFields   = "overridden"
+)
+
+// once sends a warning when its reason becomes what is said about a pool, and not again while it is.
+func (r *Reconciler) once(s *snapshot, about string, t condition.Trouble) {
+	if s.memory.said[about] == t.Reason {
 		return
 	}
-	s.memory.said[kind] = t.Reason
+	s.memory.said[about] = t.Reason
 	if t.Reason != "" {
 		r.event(s.pool, corev1.EventTypeWarning, t.Reason, "Observe", t.Message)
 	}
