@@ -5,6 +5,8 @@ package webhook
 import (
 	"bytes"
 	"crypto/x509"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -109,7 +111,7 @@ func TestCertificatesAreMadeAndKept(t *testing.T) {
 	second, _ := e.replica(config, "second", name, "gateway.example")
 	ca, leaf := e.awaitAgreement(nil, first, second)
 	for _, r := range []*certificate.Serving{first, second} {
-		if err := r.Ready(nil); err != nil {
+		if err := r.Ready(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil)); err != nil {
 			t.Error(err)
 		}
 	}
