@@ -222,9 +222,9 @@ func (r *installed) remains(g gomega.Gomega) (names []string) {
 }
 
 // What people do with a release is done here while its pools are at work, by kubectl and helm as they would; its webhook
-// and the operator serve all namespaces, so it has a lab of its own.
+// and the operator serve all namespaces, so it has a lab of its own. No other test runs beside it: two clusters with their
+// pods are more than two cores carry, and kubelets then report what happened after many seconds only.
 func TestTheChartIsChangedWhilePoolsWork(t *testing.T) {
-	t.Parallel()
 	needNode(&kit.Env{T: t, Lab: labtest.Shared(t)})
 	r := &installed{Env: kit.In(t, labtest.Own(t, "chart")), busy: map[string]types.UID{}}
 	r.NeedEntrypoint()
