@@ -83,22 +83,23 @@ func layers() map[string]layer {
 		"internal/gateway": {
 			own: []string{
 				"api/v1alpha1", "client/launcherv1", "client/launcherv1/launcherv1connect", "internal/access",
-				"internal/protocol/standbyv1", "internal/protocol/standbyv1/standbyv1connect", "internal/standby",
+				"internal/protocol/standbyv1", "internal/protocol/standbyv1/standbyv1connect", "internal/serving", "internal/standby",
 			},
 			others: append(objects(), "connectrpc.com/connect", "google.golang.org/protobuf/", "golang.org/x/sync/", "k8s.io/client-go/", "k8s.io/utils/clock"),
 		},
 		"internal/ui": {
-			own:    []string{"api/v1alpha1", "internal/access", "internal/journal"},
+			own:    []string{"api/v1alpha1", "internal/access", "internal/journal", "internal/serving"},
 			others: append(objects(), "k8s.io/utils/clock"),
 		},
 		"internal/access": {
 			own:    []string{"api/v1alpha1"},
 			others: append(objects(), "golang.org/x/sync/", "k8s.io/client-go/kubernetes", "k8s.io/utils/clock"),
 		},
+		"internal/serving": {},
 		"internal/scaler": {
 			own: []string{
 				"api/v1alpha1", "internal/journal", "internal/protocol/externalscaler",
-				"internal/protocol/externalscaler/externalscalerconnect",
+				"internal/protocol/externalscaler/externalscalerconnect", "internal/serving",
 			},
 			others: append(objects(), "connectrpc.com/connect", "k8s.io/utils/clock"),
 		},

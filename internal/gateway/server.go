@@ -6,13 +6,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/paia-tech/hotstandbyjob/internal/serving"
 )
 
 // errStopping is the cause of the end of streams when the server stops.
@@ -49,34 +50,13 @@ const (
 
 // Start serves until ctx is done. Then all streams are ended, so that pods and clients connect to whoever leads next.
 func (s *Server) Start(ctx context.Context) error {
-	listener := s.Listener
-	if listener == nil {
-		var err error
-		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address); err != nil {
-			return fmt.Errorf("serve the gateway: %w", err)
-		}
-	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
-	server := s.server(base)
-	stopped := make(chan error, 1)
-	go func() { stopped <- server.ServeTLS(listener, "", "") }()
-	s.Log.Info("the gateway serves", "address", listener.Addr().String())
-	select {
-	case err := <-stopped:
-		return fmt.Errorf("serve the gateway: %w", err)
-	case <-ctx.Done():
-	}
-	stop(errStopping)
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		_ = server.Close() // what is still open by now is lost anyway
-	}
-	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the gateway: %w", err)
-	}
-	return nil
+	return serving.Server{
+		HTTP: s.server(base), What: "the gateway", Address: s.Address, Listener: s.Listener, Grace: shutdownTimeout,
+		Listening: func(at net.Addr) { s.Log.Info("the gateway serves", "address", at.String()) },
+		Stopping:  func() { stop(errStopping) },
+	}.Until(ctx)
 }
 
 func (s *Server) server(base context.Context) *http.Server {

@@ -6,13 +6,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/paia-tech/hotstandbyjob/internal/serving"
 )
 
 // Server serves KEDA while this process leads.
@@ -48,40 +49,15 @@ func (s *Server) Start(ctx context.Context) error {
 			return fmt.Errorf("serve KEDA: %w", err)
 		}
 	}
-	listener := s.Listener
-	if listener == nil {
-		var err error
-		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address); err != nil {
-			return fmt.Errorf("serve KEDA: %w", err)
-		}
-	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
-	server := s.server(base)
-	stopped := make(chan error, 1)
-	go func() {
-		if s.GetCertificate == nil {
-			stopped <- server.Serve(listener)
-		} else {
-			stopped <- server.ServeTLS(listener, "", "")
-		}
-	}()
-	s.Log.Info("the scaler serves KEDA", "address", listener.Addr().String(), "tls", s.GetCertificate != nil, "clientCertificates", s.ClientCA != "")
-	select {
-	case err := <-stopped:
-		return fmt.Errorf("serve KEDA: %w", err)
-	case <-ctx.Done():
-	}
-	stop(errStopping)
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		_ = server.Close() // what is still open by now is lost anyway
-	}
-	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve KEDA: %w", err)
-	}
-	return nil
+	return serving.Server{
+		HTTP: s.server(base), What: "KEDA", Address: s.Address, Listener: s.Listener, Grace: shutdownTimeout,
+		Listening: func(at net.Addr) {
+			s.Log.Info("the scaler serves KEDA", "address", at.String(), "tls", s.GetCertificate != nil, "clientCertificates", s.ClientCA != "")
+		},
+		Stopping: func() { stop(errStopping) },
+	}.Until(ctx)
 }
 
 // server speaks HTTP/2, which gRPC needs, and nothing older.

@@ -5,12 +5,12 @@ package ui
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/paia-tech/hotstandbyjob/internal/serving"
 )
 
 const (
@@ -38,31 +38,10 @@ func (s *Server) NeedLeaderElection() bool { return true }
 
 // Start serves until ctx is done.
 func (s *Server) Start(ctx context.Context) error {
-	listener := s.Listener
-	if listener == nil {
-		var err error
-		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address); err != nil {
-			return fmt.Errorf("serve the page: %w", err)
-		}
-	}
-	server := s.server()
-	stopped := make(chan error, 1)
-	go func() { stopped <- server.ServeTLS(listener, "", "") }()
-	s.Log.Info("the page is served", "address", listener.Addr().String())
-	select {
-	case err := <-stopped:
-		return fmt.Errorf("serve the page: %w", err)
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		_ = server.Close() // what is still open by now is lost anyway
-	}
-	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the page: %w", err)
-	}
-	return nil
+	return serving.Server{
+		HTTP: s.server(), What: "the page", Address: s.Address, Listener: s.Listener, Grace: shutdownTimeout,
+		Listening: func(at net.Addr) { s.Log.Info("the page is served", "address", at.String()) },
+	}.Until(ctx)
 }
 
 func (s *Server) server() *http.Server {
