@@ -135,7 +135,7 @@ func layers() map[string]layer {
 			},
 			others: commandLine(),
 		},
-		"internal/plugin/cluster": {own: []string{"api/v1alpha1"}, others: append(commandLine(), "k8s.io/client-go/rest", "k8s.io/client-go/tools/clientcmd")},
+		"internal/plugin/cluster": {own: []string{"api/v1alpha1"}, others: append(commandLine(), "k8s.io/client-go/rest", "k8s.io/client-go/tools/clientcmd", "sigs.k8s.io/yaml")},
 		"internal/plugin/run":     {own: []string{"api/v1alpha1", "internal/object", "internal/plugin/cluster"}, others: append(commandLine(), "k8s.io/client-go/rest")},
 		"internal/plugin/steer":   {own: []string{"api/v1alpha1", "internal/plugin/cluster"}, others: commandLine()},
 		"internal/plugin/convert": {own: []string{"api/v1alpha1", "internal/plugin/cluster"}, others: append(commandLine(), "github.com/pmezard/go-difflib/difflib", "sigs.k8s.io/yaml")},
@@ -143,10 +143,10 @@ func layers() map[string]layer {
 			own:    []string{"internal/plugin/cluster"},
 			others: append(commandLine(), "k8s.io/client-go/rest", "k8s.io/client-go/tools/portforward", "k8s.io/client-go/transport/spdy", "k8s.io/streaming/pkg/httpstream"),
 		},
-		"internal/plugin/explain": {own: []string{"api/v1alpha1", "internal/object", "internal/plugin/cluster", "internal/plugin/page"}, others: append(commandLine(), "sigs.k8s.io/yaml")},
+		"internal/plugin/explain": {own: []string{"api/v1alpha1", "internal/object", "internal/plugin/cluster", "internal/plugin/page"}, others: commandLine()},
 		"internal/plugin/top": {
 			own:    []string{"api/v1alpha1", "internal/plugin/cluster", "internal/plugin/explain", "internal/plugin/page"},
-			others: append(commandLine(), "golang.org/x/term", "k8s.io/client-go/tools/cache", "sigs.k8s.io/yaml"),
+			others: append(commandLine(), "golang.org/x/term", "k8s.io/client-go/tools/cache"),
 		},
 		"internal/plugin/ui": {own: []string{"internal/plugin/cluster", "internal/plugin/page"}, others: commandLine()},
 

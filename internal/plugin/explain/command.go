@@ -4,13 +4,11 @@ package explain
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/cluster"
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/page"
@@ -75,30 +73,18 @@ func remembered(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, o pag
 
 // Print writes the steps in a format: text, json or yaml.
 func Print(w io.Writer, format string, steps []Step) error {
-	switch format {
-	case "":
-		for _, s := range steps {
-			if _, err := fmt.Fprintln(w, "-", s.Text); err != nil {
-				return err
-			}
-			if s.Remedy != "" {
-				if _, err := fmt.Fprintln(w, "    →", s.Remedy); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "    ")
-		return e.Encode(steps)
-	case "yaml":
-		out, err := yaml.Marshal(steps)
-		if err != nil {
+	if format != "" {
+		return cluster.Encode(w, format, steps)
+	}
+	for _, s := range steps {
+		if _, err := fmt.Fprintln(w, "-", s.Text); err != nil {
 			return err
 		}
-		_, err = w.Write(out)
-		return err
+		if s.Remedy != "" {
+			if _, err := fmt.Fprintln(w, "    →", s.Remedy); err != nil {
+				return err
+			}
+		}
 	}
-	return fmt.Errorf("-o %q: want json or yaml", format)
+	return nil
 }

@@ -4,7 +4,6 @@ package top
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-	"sigs.k8s.io/yaml"
 
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/cluster"
 	"github.com/paia-tech/hotstandbyjob/internal/plugin/page"
@@ -119,18 +117,8 @@ func note(why error) string {
 }
 
 func write(w io.Writer, list []Row, o options) error {
-	switch o.output {
-	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "    ")
-		return e.Encode(list)
-	case "yaml":
-		text, err := yaml.Marshal(list)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(text)
-		return err
+	if o.output == "json" || o.output == "yaml" {
+		return cluster.Encode(w, o.output, list)
 	}
 	lines := render(list, view{namespaces: o.all, wide: o.output == "wide"})
 	if o.output == "name" {
