@@ -186,7 +186,7 @@ func TestLayers(t *testing.T) {
 	seen := map[string]bool{}
 	for pkg, imports := range imported(t) {
 		name := strings.TrimPrefix(pkg, module)
-		if begins(name, []string{"test", "demo"}) { // they use the operator, and are no part of it
+		if begins(name, []string{"test", "demo", "bench"}) { // they use the operator, and are no part of it
 			continue
 		}
 		seen[name] = true

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,10 +19,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/test/drive"
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 )
 
@@ -60,14 +59,9 @@ func (d times) String() string {
 	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, max %s ms (%d)", at(50), at(90), at(99), at(100), len(d))
 }
 
-// stampScript is a command that stamps as stamp does, by its shell's first statement: stamp itself says when only after
-// the Go runtime has begun, which takes as long again as all that is measured here before it.
-const stampScript = `t=$EPOCHREALTIME
-echo "{\"started\":${t/./}000,\"pod\":\"$POD_UID\",\"words\":[\"$2\"]}" | nc "${1%:*}" "${1#*:}"`
-
 // inShell has pools and Jobs run a shell instead of stamp, with these words.
 func inShell(c *corev1.Container, words ...string) {
-	c.Image, c.Command, c.Args = "busybox", append([]string{"sh", "-c", stampScript, "sh"}, words...), nil
+	c.Image, c.Command, c.Args = "busybox", append([]string{"sh", "-c", drive.StampScript, "sh"}, words...), nil
 }
 
 // One launch after the other: POST of the Job → first instruction of its command, beside what the API server takes for
@@ -229,9 +223,6 @@ func quiet(e *kit.Env) map[string]int {
 	return last
 }
 
-// besides are resources whose writes aren't a launch's.
-var besides = []string{"leases", "nodes", "tokenreviews", "subjectaccessreviews", "endpointslices", ""}
-
 // writesOf counts the writes among requests as Requests has them, by resource and verb.
 func writesOf(requests []string) map[string]int {
 	counts := map[string]int{}
@@ -240,7 +231,7 @@ func writesOf(requests []string) map[string]int {
 		path, query, _ := strings.Cut(uri, "?")
 		parts := strings.Split(path, "/")
 		i := slices.Index(parts, "namespaces")
-		if verb == http.MethodGet || i < 0 || len(parts) < i+3 || strings.Contains(query, "dryRun") || slices.Contains(besides, parts[i+2]) {
+		if verb == http.MethodGet || i < 0 || len(parts) < i+3 || strings.Contains(query, "dryRun") || slices.Contains(drive.Besides(), parts[i+2]) {
 			continue
 		}
 		name := verb + " " + parts[i+2]
@@ -252,41 +243,12 @@ func writesOf(requests []string) map[string]int {
 	return counts
 }
 
-var counter = regexp.MustCompile(`(?m)^apiserver_request_total\{(.*)\} (\S+)$`)
-
-// requests counts the writes that the API server has carried out, by resource and verb, without leases and what is
-// written about nodes.
+// requests counts the writes that the API server has carried out.
 func requests(e *kit.Env) map[string]int {
 	e.T.Helper()
-	c, err := kubernetes.NewForConfig(e.Config)
+	counts, err := drive.Writes(e.T.Context(), e.Config)
 	if err != nil {
 		e.T.Fatal(err)
-	}
-	text, err := c.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(e.T.Context())
-	if err != nil {
-		e.T.Fatal(err)
-	}
-	counts := map[string]int{}
-	for _, match := range counter.FindAllStringSubmatch(string(text), -1) {
-		labels := map[string]string{}
-		for pair := range strings.SplitSeq(match[1], ",") {
-			key, value, _ := strings.Cut(pair, "=")
-			labels[key] = strings.Trim(value, `"`)
-		}
-		if !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE", "APPLY"}, labels["verb"]) ||
-			slices.Contains(besides, labels["resource"]) ||
-			labels["dry_run"] != "" || !strings.HasPrefix(labels["code"], "2") {
-			continue
-		}
-		n, err := strconv.ParseFloat(match[2], 64)
-		if err != nil {
-			e.T.Fatal(err)
-		}
-		name := labels["verb"] + " " + labels["resource"]
-		if labels["subresource"] != "" {
-			name += "/" + labels["subresource"]
-		}
-		counts[name] += int(n)
 	}
 	return counts
 }

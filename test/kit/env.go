@@ -6,27 +6,22 @@ package kit
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	apiruntime "k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/config"
 	"github.com/paia-tech/hotstandbyjob/internal/operator"
 	"github.com/paia-tech/hotstandbyjob/lab"
 	"github.com/paia-tech/hotstandbyjob/lab/labtest"
+	"github.com/paia-tech/hotstandbyjob/test/drive"
 	"github.com/paia-tech/hotstandbyjob/test/tool"
 )
 
@@ -61,11 +56,9 @@ func In(t testing.TB, l *lab.Lab) *Env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scheme := apiruntime.NewScheme()
-	for _, add := range []func(*apiruntime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, apiextensionsv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
+	scheme, err := drive.Scheme()
+	if err != nil {
+		t.Fatal(err)
 	}
 	c, err := client.NewWithWatch(rc, client.Options{Scheme: scheme})
 	if err != nil {
@@ -80,18 +73,8 @@ func Root() string { return tool.Root() }
 // installCRD applies the definition of this source tree and waits until it is served.
 func (e *Env) installCRD() {
 	e.T.Helper()
-	text, err := os.ReadFile(filepath.Join(Root(), "config", "crd", "apps.paia.tech_hotstandbyjobs.yaml"))
-	if err != nil {
+	if err := drive.Define(e.T.Context(), e.Client, Root()); err != nil {
 		e.T.Fatal(err)
-	}
-	crd := &apiextensionsv1.CustomResourceDefinition{}
-	if err := yaml.UnmarshalStrict(text, crd); err != nil {
-		e.T.Fatal(err)
-	}
-	//nolint:staticcheck // Apply wants apply configurations, which a file isn't
-	err = e.Client.Patch(e.T.Context(), crd, client.Apply, client.FieldOwner("hsj-tests"), client.ForceOwnership)
-	if err != nil {
-		e.T.Fatalf("apply the CRD: %v", err)
 	}
 	e.Await("the API is served", func(g gomega.Gomega) {
 		g.Expect(e.Client.List(e.T.Context(), &v1alpha1.HotStandbyJobList{})).To(gomega.Succeed())

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
-	"github.com/paia-tech/hotstandbyjob/lab"
+	"github.com/paia-tech/hotstandbyjob/test/drive"
 )
 
 // Claim marks a pod busy as a dispatcher should: if, and only if, it is still labelled idle. It says whether it was.
@@ -46,15 +46,8 @@ func (e *Env) Claim(p *corev1.Pod) bool {
 // Finish ends a pod on a simulated node with an exit code.
 func (e *Env) Finish(p *corev1.Pod, code string) {
 	e.T.Helper()
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": p.UID, "annotations": map[string]string{lab.ExitAnnotation: code},
-	}})
-	if err != nil {
+	if err := drive.Finish(e.T.Context(), e.Client, p, code); err != nil {
 		e.T.Fatal(err)
-	}
-	err = e.Client.Patch(e.T.Context(), p.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
-	if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
-		e.T.Fatalf("end pod %s: %v", p.Name, err)
 	}
 }
 

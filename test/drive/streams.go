@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package drive
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/protocol"
+	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1"
+	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1/standbyv1connect"
+)
+
+// Streams does for the standby pods of simulated nodes what the entrypoint does in real ones: each attaches to the gateway
+// as itself, takes a launch, and reports that the command runs. It needs an operator with GatewayAnyAddress.
+type Streams struct {
+	Client client.Client
+	// URL is the gateway's.
+	URL string
+	// Work is the command: the pod ends, well, when it returns before the context ends. It is called when the launch has
+	// reached the pod, which is when a command would begin, and reported that.
+	Work func(ctx context.Context, started Started)
+	Log  Log
+
+	transport http.RoundTripper
+	wait      sync.WaitGroup
+	mu        sync.Mutex
+	known     map[types.UID]bool
+
+	attached, ran atomic.Int32
+}
+
+// Started is a launch that has reached a pod.
+type Started struct {
+	Pod     *corev1.Pod // as it was before
+	Payload protocol.Payload
+	At      time.Time
+}
+
+// Attached is how many pods have attached so far.
+func (s *Streams) Attached() int { return int(s.attached.Load()) }
+
+// Ran is how many pods have been given a launch so far.
+func (s *Streams) Ran() int { return int(s.ran.Load()) }
+
+// See is given all pods, as a Watcher shows them. One that is new lives until ctx ends.
+func (s *Streams) See(ctx context.Context, event watch.EventType, p *corev1.Pod) {
+	if event != watch.Deleted && s.fresh(p) {
+		s.wait.Go(func() { s.live(ctx, p) })
+	}
+}
+
+// Wait returns when no pod lives any more.
+func (s *Streams) Wait() { s.wait.Wait() }
+
+// fresh says whether a pod has a gateway to attach to, and hasn't done so.
+func (s *Streams) fresh(p *corev1.Pod) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ca := p.Annotations[v1alpha1.AnnotationGatewayCA]
+	if ca == "" || s.known[p.UID] || p.Status.Phase != corev1.PodRunning {
+		return false
+	}
+	if s.known == nil {
+		s.known = map[types.UID]bool{}
+	}
+	s.known[p.UID] = true
+	if s.transport == nil {
+		trusted := x509.NewCertPool()
+		trusted.AppendCertsFromPEM([]byte(ca))
+		s.transport = &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
+	}
+	return true
+}
+
+// live is a pod's life: it attaches, again where that fails, until it has run what it was given.
+func (s *Streams) live(ctx context.Context, p *corev1.Pod) {
+	for ctx.Err() == nil {
+		ran, err := s.attach(ctx, p)
+		if ran || ctx.Err() != nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) || connect.CodeOf(err) == connect.CodeNotFound {
+			return
+		}
+		pause(ctx, s.Log, "attach as pod "+p.Name, err)
+	}
+}
+
+// attach takes a launch, if one comes.
+func (s *Streams) attach(ctx context.Context, p *corev1.Pod) (ran bool, err error) {
+	token := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
+		Audiences:      []string{v1alpha1.TokenAudience},
+		BoundObjectRef: &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: p.Name, UID: p.UID},
+	}}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Spec.ServiceAccountName}}
+	if err := s.Client.SubResource("token").Create(ctx, account, token); err != nil {
+		return false, err
+	}
+	pod := standbyv1connect.NewStandbyClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		r.Header.Set("Authorization", "Bearer "+token.Status.Token)
+		return s.transport.RoundTrip(r)
+	})}, s.URL)
+	stream, err := pod.Attach(ctx, &standbyv1.AttachRequest{})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = stream.Close() }()
+	for stream.Receive() {
+		text := stream.Msg().GetPayload()
+		if text == "" { // it is attached
+			s.attached.Add(1)
+			continue
+		}
+		return s.run(ctx, pod, p, text)
+	}
+	return false, stream.Err()
+}
+
+// run is a pod's launch, up to its end. It has not run where nobody was told that it does: it will be given it again.
+func (s *Streams) run(ctx context.Context, pod standbyv1connect.StandbyClient, p *corev1.Pod, text string) (ran bool, err error) {
+	now := time.Now()
+	payload, err := protocol.DecodePayload(text)
+	if err != nil {
+		return false, err
+	}
+	s.ran.Add(1)
+	_, err = pod.Report(ctx, &standbyv1.ReportRequest{Activity: &standbyv1.Activity{LaunchId: payload.ID, StartedUnixNano: now.UnixNano()}})
+	if err != nil {
+		return false, err
+	}
+	s.Work(ctx, Started{Pod: p, Payload: payload, At: now})
+	for ctx.Err() == nil {
+		if err = Finish(ctx, s.Client, p, "0"); err == nil {
+			break
+		}
+		pause(ctx, s.Log, "end pod "+p.Name, err)
+	}
+	return true, nil
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
