@@ -15,7 +15,7 @@ CRD_REF_DOCS := go tool -modfile=$(CURDIR)/tools/crd-ref-docs/go.mod crd-ref-doc
 BUF := go tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 LAB := go run -C lab ./cmd/lab
 
-.PHONY: help demo test lab-up lab-down generate ui lint image
+.PHONY: help demo test bench bench-quick bench-compare lab-up lab-down generate ui lint image
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,6 +27,18 @@ demo: ## Show a pool at work on a real Kubernetes; DEMO=stay keeps it, CLUSTER=c
 
 test: ## Run all tests with the race detector, on a lab that is started for them and taken down at the end
 	tools/test.sh $(MODULES)
+
+# Compiled as the operator and Kubernetes are, so that they share packages.
+BENCH := CGO_ENABLED=0 go run -trimpath ./bench
+
+bench: ## Measure launches and pools on a lab, beside what would be used otherwise; SCENARIO=launch measures that alone
+	$(BENCH) -scenario "$(SCENARIO)" $(BENCH_FLAGS)
+
+bench-quick: ## The same with fewer and smaller cases, in some five minutes
+	$(BENCH) -quick -scenario "$(SCENARIO)" $(BENCH_FLAGS)
+
+bench-compare: ## Show what differs between the last report and bench/baseline.json, as ratios
+	$(BENCH) -compare dist/bench/report.json $(BENCH_FLAGS)
 
 lab-up: ## Start a real Kubernetes on this machine; LAB_FLAGS="--sim-nodes 100" adds simulated nodes
 	$(LAB) up $(LAB_FLAGS)

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/machine"
+	"github.com/paia-tech/hotstandbyjob/lab"
+)
+
+// Space is a namespace with an operator that serves it alone.
+type Space struct {
+	*Cluster
+	Namespace string
+	// URL is the gateway's.
+	URL string
+	// Flags are those of the operator.
+	Flags []string
+
+	operator *exec.Cmd
+	log      *os.File
+	ended    func() error
+}
+
+// Space makes a namespace and starts an operator for it, with more flags. Close is to be called also when it fails.
+func (c *Cluster) Space(ctx context.Context, flags ...string) (*Space, error) {
+	s := &Space{Cluster: c}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
+	if err := c.Client.Create(ctx, namespace); err != nil {
+		return s, fmt.Errorf("create a namespace: %w", err)
+	}
+	s.Namespace = namespace.Name
+	// Admission refuses pods before it is there.
+	err := Await(ctx, "the namespace has a service account", func(ctx context.Context) bool {
+		return c.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: "default"}, &corev1.ServiceAccount{}) == nil
+	})
+	if err != nil {
+		return s, err
+	}
+	return s, s.start(ctx, flags)
+}
+
+// start starts the operator.
+func (s *Space) start(ctx context.Context, flags []string) error {
+	address, err := freeAddress(ctx, s.Host)
+	if err != nil {
+		return err
+	}
+	s.URL = "https://" + address
+	s.Flags = append([]string{
+		"--leader-elect=false", "--health-address=0", "--metrics-address=0", "--ui-address=0", "--webhook-address=0",
+		"--gateway-address=" + address, "--gateway-url=" + s.URL, "--standby-image=" + lab.OperatorImage, "--log-format=text",
+	}, flags...)
+	if s.log, err = os.Create(filepath.Join(s.options.Folder, s.Namespace+".log")); err != nil {
+		return fmt.Errorf("start the operator: %w", err)
+	}
+	args := append([]string{"--kubeconfig=" + s.Lab.Kubeconfig(), "--namespace=" + s.Namespace}, s.Flags...)
+	// It outlives the context: what is taken away when that has ended needs it.
+	s.operator = exec.CommandContext(context.WithoutCancel(ctx), s.options.Operator, args...) //nolint:gosec // the program was just built
+	s.operator.Stdout, s.operator.Stderr = s.log, s.log
+	if err := s.operator.Start(); err != nil {
+		return fmt.Errorf("start the operator: %w", err)
+	}
+	s.ended = sync.OnceValue(s.operator.Wait)
+	return nil
+}
+
+// Usage is what the operator has used so far.
+func (s *Space) Usage() (machine.Usage, error) {
+	return machine.UsageOf(os.DirFS("/proc"), s.operator.Process.Pid)
+}
+
+// Make creates an object in the namespace.
+func (s *Space) Make(ctx context.Context, o client.Object) error {
+	o.SetNamespace(s.Namespace)
+	if err := s.Client.Create(ctx, o); err != nil {
+		return fmt.Errorf("create %T %s: %w", o, o.GetName(), err)
+	}
+	return nil
+}
+
+// Clear deletes the namespace's Jobs, and returns when their pods are gone.
+func (s *Space) Clear(ctx context.Context) error {
+	if err := s.deleteAll(ctx, &batchv1.Job{}); err != nil {
+		return err
+	}
+	return Await(ctx, "the Jobs and their pods are gone", func(ctx context.Context) bool {
+		var jobs batchv1.JobList
+		var pods corev1.PodList
+		err := errors.Join(
+			s.Client.List(ctx, &jobs, client.InNamespace(s.Namespace), client.Limit(1)),
+			s.Client.List(ctx, &pods, client.InNamespace(s.Namespace), client.HasLabels{batchv1.JobNameLabel}, client.Limit(1)))
+		return err == nil && len(jobs.Items)+len(pods.Items) == 0
+	})
+}
+
+func (s *Space) deleteAll(ctx context.Context, o client.Object) error {
+	err := s.Client.DeleteAllOf(ctx, o, client.InNamespace(s.Namespace), client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if err != nil {
+		return fmt.Errorf("delete each %T: %w", o, err)
+	}
+	return nil
+}
+
+// Close deletes all there is and ends the operator: first what the operator must see the end of, then the operator, so that
+// nothing is left for the next measurement to be measured with.
+func (s *Space) Close(ctx context.Context) error {
+	var faults []error
+	if s.Namespace != "" {
+		faults = append(faults, s.deleteAll(ctx, &v1alpha1.HotStandbyJob{}), s.Clear(ctx))
+	}
+	if s.ended != nil {
+		_ = s.operator.Process.Signal(syscall.SIGTERM) // it may have ended
+		if err := s.ended(); err != nil {
+			faults = append(faults, fmt.Errorf("the operator, whose log is %s, ended: %w", s.log.Name(), err))
+		}
+	}
+	if s.log != nil {
+		faults = append(faults, s.log.Close())
+	}
+	if s.Namespace != "" {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}}
+		faults = append(faults, s.Client.Delete(ctx, namespace), s.awaitEnd(ctx))
+	}
+	return errors.Join(faults...)
+}
+
+func (s *Space) awaitEnd(ctx context.Context) error {
+	return Await(ctx, "the namespace is gone", func(ctx context.Context) bool {
+		var pods corev1.PodList
+		err := s.Client.List(ctx, &pods, client.InNamespace(s.Namespace), client.Limit(1))
+		return err == nil && len(pods.Items) == 0
+	})
+}
+
+// cleanTime is how long taking things away may take when the benchmark itself was told to end.
+const cleanTime = 10 * time.Minute
+
+// Finally closes something whatever has happened, also when the context has ended, and adds what fails to the error.
+func Finally(ctx context.Context, err *error, end func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+	defer cancel()
+	*err = errors.Join(*err, end(ctx))
+}
+
+// freeAddress is host:port on which nobody listens.
+func freeAddress(ctx context.Context, host string) (string, error) {
+	var config net.ListenConfig
+	listen, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return listen.Addr().String(), listen.Close()
+}

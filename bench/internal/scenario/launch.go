@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	hsj "github.com/paia-tech/hotstandbyjob/client"
+	"github.com/paia-tech/hotstandbyjob/client/launcherv1"
+	"github.com/paia-tech/hotstandbyjob/test/drive"
+)
+
+// What the scenario measures.
+const (
+	postToFirst    = "POST of the Job → first instruction"
+	postToClaim    = "POST of the Job → claim seen"
+	gatewayToFirst = "call of the gateway → first instruction"
+	coldToFirst    = "POST of a cold Job → first instruction"
+	rawPost        = "raw: one Job POST"
+	rawPatch       = "raw: one pod patch"
+	rawBoth        = "raw: one Job POST and one pod patch"
+)
+
+// alone is how many pods are idle while launches are made one at a time.
+const alone = 3
+
+func launches() Scenario {
+	return Scenario{
+		Name: "launch",
+		About: "One launch at a time, when all pods of a pool of three are idle: from the POST of the Job, or the call of the gateway, to the " +
+			"first instruction of its command, as the command itself says. Beside it, in turn: the two writes that a launch can't do " +
+			"without, made by themselves, and the same Job without a pool, run by the cluster's own controller with the image present.",
+		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
+			c, err := b.Open(ctx)
+			if err != nil {
+				return nil, err
+			}
+			l := launcher{bench: b, pool: simulatedPool("game", alone), rounds: choose(b, 25, 60)}
+			name, note := "simulated node", "No command runs on a simulated node: its first instruction is when the launch has reached the pod. Cold Jobs aren't measured, since pods start there in no time."
+			if c.Lab.HasNode() {
+				if err := c.LoadEntrypoint(ctx); err != nil {
+					return nil, err
+				}
+				l.real, l.pool, l.rounds = true, realPool("game", alone), choose(b, 12, 40)
+				name, note = "real node", "The command is a shell, whose first statement takes the time. It is a time of day, of the same machine."
+			}
+			runs, err := l.measure(ctx)
+			return []result.Case{result.CaseOf(name, runs, note)}, err
+		},
+	}
+}
+
+// launcher makes launches one at a time.
+type launcher struct {
+	bench  Bench
+	pool   *v1alpha1.HotStandbyJob
+	real   bool
+	rounds int
+
+	*stage
+	gateway *hsj.Client
+	args    []string // what commands are given before their word
+	run     *measure.Run
+}
+
+func (l *launcher) measure(ctx context.Context) (runs []*measure.Run, err error) {
+	err = l.bench.play(ctx, func(ctx context.Context, s *stage) error {
+		l.stage = s
+		if l.real {
+			w, err := drive.Listen(ctx, s.Host, func(stamp drive.Stamp) { s.track.begin(stamp.Words[0], stamp.At()) })
+			if err != nil {
+				return err
+			}
+			defer w.Close()
+			l.args = []string{w.Address}
+		}
+		if err := s.fill(ctx, l.pool); err != nil {
+			return err
+		}
+		if l.gateway, err = s.dispatcher(ctx); err != nil {
+			return err
+		}
+		runs, err = l.bench.repeat("launch", func(run int, into *measure.Run) error {
+			l.run = into
+			if err := l.turns(ctx, run); err != nil {
+				return err
+			}
+			l.ratios()
+			return s.Clear(ctx)
+		})
+		return err
+	})
+	return runs, err
+}
+
+// turns has everything that is compared take turns, so that what disturbs the machine disturbs all of it.
+func (l *launcher) turns(ctx context.Context, run int) error {
+	rounds := l.rounds
+	if run == 0 {
+		rounds = 3
+	}
+	for i := range rounds {
+		word := func(kind string) string { return fmt.Sprintf("%s-%d-%03d", kind, run, i) }
+		if err := l.post(ctx, word("post")); err != nil {
+			return err
+		}
+		if err := l.call(ctx, word("call")); err != nil {
+			return err
+		}
+		if err := l.raw(ctx, word("raw")); err != nil {
+			return err
+		}
+		if !l.real {
+			continue
+		}
+		if err := l.cold(ctx, word("cold")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arguments are those of a command with this word.
+func (l *launcher) arguments(word string) []string { return append(slices.Clone(l.args), word) }
+
+// post launches by a Job.
+func (l *launcher) post(ctx context.Context, word string) error {
+	if err := l.awaitIdle(ctx, l.pool); err != nil {
+		return err
+	}
+	j := launchOf(l.pool, word, l.arguments(word)...)
+	j.Spec.TTLSecondsAfterFinished = new(int32(1)) // or the node has ever more to do
+	began := l.bench.Clock.Now()
+	if err := l.Make(ctx, j); err != nil {
+		return err
+	}
+	if err := l.first(ctx, postToFirst, word, began); err != nil {
+		return err
+	}
+	if err := l.wait(ctx, "the claim is seen", func() bool { return l.track.bound[word].pods > 0 }); err != nil {
+		return err
+	}
+	b := l.track.binding(word)
+	if b.cold != "" {
+		return fmt.Errorf("launch %s started cold: %s", word, b.cold)
+	}
+	l.run.Took(postToClaim, 0, b.at.Sub(began))
+	return nil
+}
+
+// call launches through the gateway.
+func (l *launcher) call(ctx context.Context, word string) error {
+	if err := l.awaitIdle(ctx, l.pool); err != nil {
+		return err
+	}
+	request := &launcherv1.LaunchRequest{
+		Namespace: l.Namespace, Pool: l.pool.Name, Args: l.arguments(word), TtlSecondsAfterFinished: new(int32(1)),
+	}
+	began := l.bench.Clock.Now()
+	if _, err := l.gateway.Start(ctx, request); err != nil {
+		return fmt.Errorf("launch %s through the gateway: %w", word, err)
+	}
+	return l.first(ctx, gatewayToFirst, word, began)
+}
+
+// cold has the cluster's own controller do the same work.
+func (l *launcher) cold(ctx context.Context, word string) error {
+	if err := l.awaitIdle(ctx, l.pool); err != nil {
+		return err
+	}
+	j := coldOf(l.pool, word, l.arguments(word)...)
+	j.Spec.TTLSecondsAfterFinished = new(int32(1))
+	began := l.bench.Clock.Now()
+	if err := l.Make(ctx, j); err != nil {
+		return err
+	}
+	return l.first(ctx, coldToFirst, word, began)
+}
+
+// raw makes the two writes by themselves.
+func (l *launcher) raw(ctx context.Context, name string) error {
+	if err := l.awaitIdle(ctx, l.pool); err != nil {
+		return err
+	}
+	pods, err := idlePods(ctx, l.Space)
+	if err != nil {
+		return err
+	}
+	if len(pods) == 0 {
+		return fmt.Errorf("pool %s has no idle pod", l.pool.Name)
+	}
+	r, err := rawWrites(ctx, l.stage, l.pool, name, &pods[0])
+	if err != nil {
+		return err
+	}
+	l.run.Took(rawPost, 0, r.post)
+	l.run.Took(rawPatch, 0, r.patch)
+	l.run.Took(rawBoth, 0, r.both())
+	return nil
+}
+
+// first waits until a command has begun, and notes how long that took.
+func (l *launcher) first(ctx context.Context, what, word string, began time.Time) error {
+	if err := l.wait(ctx, "the command of "+word+" runs", func() bool { return len(l.track.began[word]) > 0 }); err != nil {
+		return err
+	}
+	l.run.Took(what, 0, l.track.beginnings(word)[0].Sub(began))
+	return l.checkOnce(word)
+}
+
+// ratios compares medians with those of the raw writes, in the same run.
+func (l *launcher) ratios() {
+	for _, what := range []string{postToFirst, gatewayToFirst, coldToFirst} {
+		for _, percent := range []float64{50, 99} {
+			if base := l.run.Percentile(rawBoth, percent); base > 0 && l.run.Percentile(what, percent) > 0 {
+				l.run.Count(fmt.Sprintf("%s, p%g to that of raw POST and patch", what, percent), result.Times,
+					float64(l.run.Percentile(what, percent))/float64(base))
+			}
+		}
+	}
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/machine"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/test/drive"
+)
+
+// quietTime is how long nothing must have been written.
+const quietTime = 2 * time.Second
+
+// tokens are what simulated pods ask for in the kubelet's place; they are no write to etcd, either.
+const tokens = "POST serviceaccounts/token"
+
+// meter is what had been written and used when it was read.
+type meter struct {
+	writes map[string]int
+	usage  machine.Usage
+}
+
+// read waits until nothing is written any more, and reads the meter.
+func (s *stage) read(ctx context.Context) (m meter, err error) {
+	since := s.bench.Clock.Now()
+	var fault error
+	err = cluster.Await(ctx, "nothing is written any more", func(ctx context.Context) bool {
+		now, err := drive.Writes(ctx, s.Config)
+		if err != nil {
+			fault = err
+			return true
+		}
+		if !maps.Equal(now, m.writes) {
+			m.writes, since = now, s.bench.Clock.Now()
+		}
+		return s.bench.Clock.Since(since) > quietTime
+	})
+	if fault != nil {
+		return m, fault
+	}
+	if err != nil {
+		return m, err
+	}
+	m.usage, err = s.Usage()
+	return m, err
+}
+
+// note notes what so many launches have cost between two readings.
+func note(r *measure.Run, launches int, before, after meter) {
+	all := 0
+	for what, n := range after.writes {
+		if n -= before.writes[what]; n > 0 && what != tokens {
+			all += n
+			r.Count("API writes for each launch: "+what, result.Each, float64(n)/float64(launches))
+		}
+	}
+	r.Count("API writes for each launch", result.Each, float64(all)/float64(launches))
+	r.Count("operator CPU for each launch", result.Milliseconds, (after.usage.CPU-before.usage.CPU)*1000/float64(launches))
+	r.Count("operator memory at most", result.Mebibytes, float64(after.usage.Peak)/(1<<20))
+}

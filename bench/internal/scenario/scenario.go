@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package scenario is what is measured. Each scenario answers one question, with what users would otherwise use beside it
+// in the same run.
+package scenario
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/utils/clock"
+
+	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+)
+
+// Scenario is a question.
+type Scenario struct {
+	Name string
+	// About says what is measured, and on what.
+	About string
+	Run   func(context.Context, Bench) ([]result.Case, error)
+}
+
+// All scenarios, in the order in which they run.
+func All() []Scenario {
+	return []Scenario{launches(), bursts()}
+}
+
+// Bench is what scenarios are given.
+type Bench struct {
+	Clock clock.Clock
+	// Open returns a cluster that all scenarios share.
+	Open func(context.Context) (*cluster.Cluster, error)
+	// Quick leaves out what takes long.
+	Quick bool
+	// Runs is how often each case is measured.
+	Runs int
+	// Seed makes the same load again.
+	Seed uint64
+	// Say tells what is going on.
+	Say func(format string, args ...any)
+}
+
+// choose is one thing for a quick run and another for a whole one.
+func choose[T any](b Bench, quick, whole T) T {
+	if b.Quick {
+		return quick
+	}
+	return whole
+}
+
+// repeat measures a case so often, after a run that warms everything up and counts for nothing.
+func (b Bench) repeat(what string, once func(run int, into *measure.Run) error) ([]*measure.Run, error) {
+	var runs []*measure.Run
+	for i := range b.Runs + 1 {
+		b.Say("%s: %s", what, map[bool]string{true: "warm-up", false: fmt.Sprintf("run %d of %d", i, b.Runs)}[i == 0])
+		r := &measure.Run{}
+		if err := once(i, r); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		if i > 0 {
+			runs = append(runs, r)
+		}
+	}
+	return runs, nil
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/utils/clock"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+)
+
+// track notes what becomes of launches, when it is seen.
+type track struct {
+	clock clock.PassiveClock
+
+	mu      sync.Mutex
+	changed chan struct{} // closed when something changes
+	idle    map[types.UID]bool
+	bound   map[string]bound       // by Job
+	began   map[string][]time.Time // by the word that the command was given
+}
+
+// bound is a Job's pod.
+type bound struct {
+	at  time.Time
+	pod types.UID
+	// cold is why it was made for the Job, empty if it was taken from the pool.
+	cold string
+	// pods is how many there were for the Job.
+	pods int
+}
+
+func newTrack(c clock.PassiveClock) *track {
+	return &track{
+		clock: c, changed: make(chan struct{}), idle: map[types.UID]bool{}, bound: map[string]bound{}, began: map[string][]time.Time{},
+	}
+}
+
+// see takes a pod as it is now.
+func (t *track) see(event watch.EventType, p *corev1.Pod) {
+	now := t.clock.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.tell()
+	if event == watch.Deleted || !idle(p) {
+		delete(t.idle, p.UID)
+	} else {
+		t.idle[p.UID] = true
+	}
+	job := p.Labels[batchv1.JobNameLabel]
+	if b := t.bound[job]; event != watch.Deleted && p.Labels[v1alpha1.LabelLaunch] != "" && job != "" && b.pod != p.UID {
+		if b.pods == 0 {
+			b.at = now
+		}
+		t.bound[job] = bound{at: b.at, pod: p.UID, cold: coldReason(p), pods: b.pods + 1}
+	}
+}
+
+// idle says whether a pod waits for a launch, and could begin it at once.
+func idle(p *corev1.Pod) bool {
+	if p.Labels[v1alpha1.LabelState] != string(v1alpha1.PodIdle) || p.DeletionTimestamp != nil {
+		return false
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func coldReason(p *corev1.Pod) string {
+	if p.Annotations[v1alpha1.AnnotationStart] == v1alpha1.StartWarm {
+		return ""
+	}
+	if reason := p.Annotations[v1alpha1.AnnotationColdReason]; reason != "" {
+		return reason
+	}
+	return "no reason given"
+}
+
+// begin takes that a command began.
+func (t *track) begin(word string, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.began[word] = append(t.began[word], at)
+	t.tell()
+}
+
+// tell wakes those who await. The lock is held.
+func (t *track) tell() {
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// await returns when something holds, which is asked with the lock held.
+func (t *track) await(ctx context.Context, what string, holds func() bool) error {
+	for {
+		t.mu.Lock()
+		ok, changed := holds(), t.changed
+		t.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until %s: %w", what, context.Cause(ctx))
+		case <-changed:
+		}
+	}
+}
+
+// binding is what was seen of a Job's pod.
+func (t *track) binding(job string) bound {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bound[job]
+}
+
+// beginnings are when the commands began that were given this word.
+func (t *track) beginnings(word string) []time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]time.Time(nil), t.began[word]...)
+}
+
+// forget drops what was noted of launches.
+func (t *track) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.bound)
+	clear(t.began)
+}

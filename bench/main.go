@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures launches and pools on a real Kubernetes, beside what would be used otherwise, and writes a report:
+// see docs/bench.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/paia-tech/hotstandbyjob/bench/internal/scenario"
+)
+
+// options are what the benchmarks can be told.
+type options struct {
+	scenarios string
+	quick     bool
+	compare   string
+	runs      int
+	seed      uint64
+	out       string
+	baseline  string
+	lab       string
+	simNodes  int
+	node      string
+}
+
+func main() {
+	o, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		// The first signal ends the benchmarks, which clean up then; a second one ends that too.
+		context.AfterFunc(ctx, stop)
+		err = run(ctx, o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1) //nolint:forbidigo // this is main
+	}
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&o.scenarios, "scenario", "", "the scenarios to measure, separated by commas (default: all): "+strings.Join(names(), ", "))
+	flags.BoolVar(&o.quick, "quick", false, "fewer and smaller cases, in five minutes")
+	flags.StringVar(&o.compare, "compare", "", "measure nothing: compare this report with the baseline")
+	flags.IntVar(&o.runs, "runs", 0, "how often each case is measured (default 3, with -quick 1)")
+	flags.Uint64Var(&o.seed, "seed", 1, "makes the same load again")
+	flags.StringVar(&o.out, "out", "dist/bench", "folder for the report")
+	flags.StringVar(&o.baseline, "baseline", "bench/baseline.json", "report that is compared with")
+	flags.StringVar(&o.lab, "lab", "bench", "name of the lab; one that runs is used and left running")
+	flags.IntVar(&o.simNodes, "sim-nodes", 8, "simulated nodes of the lab")
+	flags.StringVar(&o.node, "node", "auto", "real node of the lab: auto, real, none")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.runs == 0 {
+		o.runs = map[bool]int{true: 1, false: 3}[o.quick]
+	}
+	_, err := o.chosen()
+	if o.runs < 1 {
+		err = errors.Join(err, fmt.Errorf("-runs is %d: it must be at least 1", o.runs))
+	}
+	return o, err
+}
+
+// chosen are the scenarios that were asked for.
+func (o options) chosen() ([]scenario.Scenario, error) {
+	var chosen []scenario.Scenario
+	known := map[string]bool{}
+	for _, s := range scenario.All() {
+		known[s.Name] = true
+		if o.scenarios == "" || strings.Contains(","+o.scenarios+",", ","+s.Name+",") {
+			chosen = append(chosen, s)
+		}
+	}
+	for name := range strings.SplitSeq(o.scenarios, ",") {
+		if name != "" && !known[name] {
+			return nil, fmt.Errorf("there is no scenario %q: choose of %s", name, strings.Join(names(), ", "))
+		}
+	}
+	return chosen, nil
+}
+
+func names() []string {
+	var names []string
+	for _, s := range scenario.All() {
+		names = append(names, s.Name)
+	}
+	return names
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"k8s.io/utils/clock"
+
+	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/machine"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/page"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/scenario"
+	"github.com/paia-tech/hotstandbyjob/lab"
+)
+
+// The files of a report.
+const (
+	reportFile  = "report.json"
+	samplesFile = "samples.csv.gz"
+	pageFile    = "report.html"
+)
+
+// run measures, or compares.
+func run(ctx context.Context, o options) error {
+	root, err := lab.Checkout()
+	if err != nil {
+		return err
+	}
+	o.out, o.baseline = in(root, o.out), in(root, o.baseline)
+	if o.compare != "" {
+		return compare(os.Stdout, in(root, o.compare), o.baseline)
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return fmt.Errorf("make the report's folder: %w", err)
+	}
+	report := &result.Report{
+		Time: clock.RealClock{}.Now().UTC(), Command: append([]string{"bench"}, os.Args[1:]...),
+		Machine: machine.Describe(os.DirFS("/proc")), Versions: versions(ctx, root),
+	}
+	measured := measureAll(ctx, o, report)
+	if len(report.Scenarios) == 0 {
+		return measured
+	}
+	// What was measured before something failed is worth keeping.
+	return errors.Join(measured, write(o, report))
+}
+
+// in is a path below the source tree, where it isn't absolute.
+func in(root, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(root, path)
+}
+
+// measureAll adds to a report what the scenarios come to.
+func measureAll(ctx context.Context, o options, report *result.Report) (err error) {
+	chosen, err := o.chosen()
+	if err != nil {
+		return err
+	}
+	l := labs{options: o}
+	defer cluster.Finally(ctx, &err, l.close)
+	b := scenario.Bench{
+		Clock: clock.RealClock{}, Open: l.open, Quick: o.quick, Runs: o.runs, Seed: o.seed,
+		Say: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }, //nolint:forbidigo // this is the program's output
+	}
+	for _, s := range chosen {
+		cases, err := s.Run(ctx, b)
+		if len(cases) > 0 {
+			report.Scenarios = append(report.Scenarios, result.Scenario{Name: s.Name, About: s.About, Cases: cases})
+		}
+		if err != nil {
+			return fmt.Errorf("scenario %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// labs are the clusters that scenarios have asked for.
+type labs struct {
+	options options
+	opened  *cluster.Cluster
+}
+
+// open returns the cluster that scenarios share.
+func (l *labs) open(ctx context.Context) (*cluster.Cluster, error) {
+	if l.opened != nil {
+		return l.opened, nil
+	}
+	program, err := cluster.BuildOperator(ctx, l.options.out)
+	if err != nil {
+		return nil, err
+	}
+	l.opened, err = cluster.Open(ctx, cluster.Options{
+		Name: l.options.lab, Node: lab.NodeMode(l.options.node), SimNodes: l.options.simNodes, Operator: program, Folder: l.options.out,
+		Progress: os.Stdout,
+	})
+	return l.opened, err
+}
+
+func (l *labs) close(ctx context.Context) error {
+	if l.opened == nil {
+		return nil
+	}
+	return l.opened.Close(ctx)
+}
+
+// write writes all files of a report, and says what is in it.
+func write(o options, report *result.Report) error {
+	baseline, err := result.Read(o.baseline)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err = errors.Join(
+		report.Write(filepath.Join(o.out, reportFile)),
+		report.WriteSamples(filepath.Join(o.out, samplesFile)),
+		page.WriteFile(filepath.Join(o.out, pageFile), report, baseline),
+		result.WriteSummary(os.Stdout, report))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(os.Stdout, "\nThe report is %s, its samples are in %s.\n", filepath.Join(o.out, pageFile), samplesFile)
+	return err
+}
+
+// compare writes what differs between a report and the baseline.
+func compare(to io.Writer, path, baselinePath string) error {
+	report, err := result.Read(path)
+	if err != nil {
+		return err
+	}
+	baseline, err := result.Read(baselinePath)
+	if err != nil {
+		return err
+	}
+	for _, reason := range result.Differ(baseline, report) {
+		if _, err := fmt.Fprintf(to, "beware: %s\n", reason); err != nil {
+			return err
+		}
+	}
+	return result.WriteDifferences(to, result.Compare(baseline, report))
+}
+
+// versions are those of what runs. A tree that isn't a checkout has no commit.
+func versions(ctx context.Context, root string) map[string]string {
+	v := map[string]string{"go": runtime.Version(), "kubernetes": lab.KubernetesVersion}
+	git := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+	git.Dir = root
+	if out, err := git.Output(); err == nil {
+		v["commit"] = strings.TrimSpace(string(out))
+	}
+	return v
+}
