@@ -25,3 +25,8 @@ func OnSimulatedNode(spec *corev1.PodSpec) {
 		Key: simnode.TaintKey, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule,
 	})
 }
+
+// Simulated says whether a pod goes to a simulated node, and nowhere else.
+func Simulated(spec *corev1.PodSpec) bool {
+	return spec.NodeSelector[simnode.LabelKey] == simnode.LabelValue
+}

@@ -24,6 +24,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/protocol"
 	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1"
 	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1/standbyv1connect"
+	"github.com/paia-tech/hotstandbyjob/lab"
 )
 
 // Streams does for the standby pods of simulated nodes what the entrypoint does in real ones: each attaches to the gateway
@@ -68,12 +69,12 @@ func (s *Streams) See(ctx context.Context, event watch.EventType, p *corev1.Pod)
 // Wait returns when no pod lives any more.
 func (s *Streams) Wait() { s.wait.Wait() }
 
-// fresh says whether a pod has a gateway to attach to, and hasn't done so.
+// fresh says whether a pod has a gateway to attach to and hasn't done so. A real one does that itself.
 func (s *Streams) fresh(p *corev1.Pod) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ca := p.Annotations[v1alpha1.AnnotationGatewayCA]
-	if ca == "" || s.known[p.UID] || p.Status.Phase != corev1.PodRunning {
+	if ca == "" || s.known[p.UID] || p.Status.Phase != corev1.PodRunning || !lab.Simulated(&p.Spec) {
 		return false
 	}
 	if s.known == nil {
