@@ -70,11 +70,11 @@ func measureAll(ctx context.Context, o options, report *result.Report) (err erro
 	if err != nil {
 		return err
 	}
-	l := labs{options: o}
-	defer cluster.Finally(ctx, &err, l.close)
+	c := shared{options: o}
+	defer cluster.Finally(ctx, &err, c.close)
 	b := scenario.Bench{
-		Clock: clock.RealClock{}, Open: l.open, Quick: o.quick, Runs: o.runs, Seed: o.seed,
-		Say: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }, //nolint:forbidigo // this is the program's output
+		Clock: clock.RealClock{}, Open: c.open, Quick: o.quick, Runs: o.runs, Seed: o.seed,
+		Say: func(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) },
 	}
 	for _, s := range chosen {
 		cases, err := s.Run(ctx, b)
@@ -88,33 +88,32 @@ func measureAll(ctx context.Context, o options, report *result.Report) (err erro
 	return nil
 }
 
-// labs are the clusters that scenarios have asked for.
-type labs struct {
+// shared is the cluster that scenarios share, which is there as soon as one has asked for it.
+type shared struct {
 	options options
-	opened  *cluster.Cluster
+	cluster *cluster.Cluster
 }
 
-// open returns the cluster that scenarios share.
-func (l *labs) open(ctx context.Context) (*cluster.Cluster, error) {
-	if l.opened != nil {
-		return l.opened, nil
+func (s *shared) open(ctx context.Context) (*cluster.Cluster, error) {
+	if s.cluster != nil {
+		return s.cluster, nil
 	}
-	program, err := cluster.BuildOperator(ctx, l.options.out)
+	program, err := cluster.BuildOperator(ctx, s.options.out)
 	if err != nil {
 		return nil, err
 	}
-	l.opened, err = cluster.Open(ctx, cluster.Options{
-		Name: l.options.lab, Node: lab.NodeMode(l.options.node), SimNodes: l.options.simNodes, Operator: program, Folder: l.options.out,
+	s.cluster, err = cluster.Open(ctx, cluster.Options{
+		Name: s.options.lab, Node: lab.NodeMode(s.options.node), SimNodes: s.options.simNodes, Operator: program, Folder: s.options.out,
 		Progress: os.Stdout,
 	})
-	return l.opened, err
+	return s.cluster, err
 }
 
-func (l *labs) close(ctx context.Context) error {
-	if l.opened == nil {
+func (s *shared) close(ctx context.Context) error {
+	if s.cluster == nil {
 		return nil
 	}
-	return l.opened.Close(ctx)
+	return s.cluster.Close(ctx)
 }
 
 // write writes all files of a report, and says what is in it.

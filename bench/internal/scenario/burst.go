@@ -30,10 +30,10 @@ func bursts() Scenario {
 			for _, size := range choose(b, []int{50, 300}, []int{50, 300, 1000, 3000}) {
 				c := burster{bench: b, size: size, pool: simulatedPool("burst", size)}
 				runs, err := c.measure(ctx)
-				cases = append(cases, result.CaseOf(fmt.Sprintf("%d launches", size), runs))
 				if err != nil {
 					return cases, err
 				}
+				cases = append(cases, result.CaseOf(fmt.Sprintf("%d launches", size), runs))
 			}
 			return cases, nil
 		},
@@ -93,13 +93,7 @@ func (b *burster) raw(ctx context.Context, run, size int, into *measure.Run) err
 
 // burst makes the launches, and waits until the pool is full again.
 func (b *burster) burst(ctx context.Context, run, size int, into *measure.Run) error {
-	over := make(chan struct{})
-	b.work = func(ctx context.Context, _ string) {
-		select {
-		case <-ctx.Done():
-		case <-over:
-		}
-	}
+	over := b.hold()
 	before, err := b.read(ctx)
 	if err != nil {
 		return err
@@ -129,7 +123,7 @@ func (b *burster) burst(ctx context.Context, run, size int, into *measure.Run) e
 	if err := errors.Join(err, b.Clear(ctx)); err != nil {
 		return err
 	}
-	close(over)
+	over()
 	b.track.forget()
 	return b.awaitIdle(ctx, b.pool)
 }

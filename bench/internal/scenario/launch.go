@@ -51,7 +51,10 @@ func launches() Scenario {
 				name, note = "real node", "The command is a shell, whose first statement takes the time. It is a time of day, of the same machine."
 			}
 			runs, err := l.measure(ctx)
-			return []result.Case{result.CaseOf(name, runs, note)}, err
+			if err != nil {
+				return nil, err
+			}
+			return []result.Case{result.CaseOf(name, runs, note)}, nil
 		},
 	}
 }

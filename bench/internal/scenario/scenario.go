@@ -25,7 +25,7 @@ type Scenario struct {
 
 // All scenarios, in the order in which they run.
 func All() []Scenario {
-	return []Scenario{launches(), bursts()}
+	return []Scenario{launches(), bursts(), contention(), sustained()}
 }
 
 // Bench is what scenarios are given.

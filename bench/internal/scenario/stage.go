@@ -51,8 +51,9 @@ func (b Bench) play(ctx context.Context, act func(context.Context, *stage) error
 	watching, stop := context.WithCancel(ctx)
 	s.streams = &drive.Streams{Client: c.Client, URL: space.URL, Log: b.Say, Work: func(ctx context.Context, started drive.Started) {
 		word := started.Payload.Args[len(started.Payload.Args)-1]
+		work := s.work // before anybody is told that it began, and may set another
 		s.track.begin(word, started.At)
-		s.work(ctx, word)
+		work(ctx, word)
 	}}
 	s.stop = stop
 	s.watches.Go(func() {
@@ -87,14 +88,10 @@ func (s *stage) awaitIdle(ctx context.Context, h *v1alpha1.HotStandbyJob) error 
 	if err := s.track.await(ctx, "the pool is full", func() bool { return len(s.track.idle) == want }); err != nil {
 		return err
 	}
-	if !simulated(h) {
+	if !lab.Simulated(&h.Spec.JobTemplate.Template.Spec) {
 		return nil
 	}
 	return cluster.Await(ctx, "its pods are attached", func(context.Context) bool { return s.streams.Attached()-s.streams.Ran() >= want })
-}
-
-func simulated(h *v1alpha1.HotStandbyJob) bool {
-	return len(h.Spec.JobTemplate.Template.Spec.NodeSelector) > 0
 }
 
 // wait waits for something that the track knows.
@@ -102,6 +99,18 @@ func (s *stage) wait(ctx context.Context, what string, holds func() bool) error 
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	return s.track.await(ctx, what, holds)
+}
+
+// hold has the commands of simulated pods run until over is called.
+func (s *stage) hold() (over func()) {
+	end := make(chan struct{})
+	s.work = func(ctx context.Context, _ string) {
+		select {
+		case <-ctx.Done():
+		case <-end:
+		}
+	}
+	return func() { close(end) }
 }
 
 // simulatedPool is a pool on simulated nodes.

@@ -26,6 +26,7 @@ type track struct {
 	idle    map[types.UID]bool
 	bound   map[string]bound       // by Job
 	began   map[string][]time.Time // by the word that the command was given
+	cold    int                    // pods that were made for a Job
 }
 
 // bound is a Job's pod.
@@ -61,6 +62,9 @@ func (t *track) see(event watch.EventType, p *corev1.Pod) {
 			b.at = now
 		}
 		t.bound[job] = bound{at: b.at, pod: p.UID, cold: coldReason(p), pods: b.pods + 1}
+		if t.bound[job].cold != "" {
+			t.cold++
+		}
 	}
 }
 
@@ -138,4 +142,5 @@ func (t *track) forget() {
 	defer t.mu.Unlock()
 	clear(t.bound)
 	clear(t.began)
+	t.cold = 0
 }

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/load"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+)
+
+const (
+	// warmUp is the beginning of a sustained load, which counts for nothing.
+	warmUp = 5 * time.Second
+	// workTime is how long the command of a sustained launch runs.
+	workTime = time.Second
+	// reserve is how many seconds of launches the pool has pods for: as long as refilling may take.
+	reserve = 3
+	// drainTime is how long launches may still take to begin when the load has ended. What hasn't begun then never will,
+	// as far as anybody would wait.
+	drainTime = time.Minute
+)
+
+func sustained() Scenario {
+	return Scenario{
+		Name: "sustained",
+		About: "Launches at random times, so many a second on average, on simulated nodes whose pods hold their streams to the gateway; each works for " +
+			"a second, ends and is removed a second later, and the pool has idle pods for three seconds of launches. Latency counts from when " +
+			"a launch was due.",
+		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
+			var cases []result.Case
+			for _, rate := range choose(b, []int{10}, []int{10, 45, 100, 200}) {
+				s := sustainer{bench: b, rate: rate, pool: simulatedPool("sustained", max(rate*reserve, connections))}
+				runs, err := s.measure(ctx)
+				if err != nil {
+					return cases, err
+				}
+				cases = append(cases, result.CaseOf(fmt.Sprintf("%d launches per second", rate), runs))
+			}
+			return cases, nil
+		},
+	}
+}
+
+// sustainer makes launches for some time.
+type sustainer struct {
+	bench Bench
+	rate  int
+	pool  *v1alpha1.HotStandbyJob
+
+	*stage
+}
+
+func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error) {
+	lasts := choose(s.bench, 15*time.Second, time.Minute)
+	err = s.bench.play(ctx, func(ctx context.Context, st *stage) error {
+		s.stage = st
+		st.work = func(ctx context.Context, _ string) {
+			timer := s.bench.Clock.NewTimer(workTime)
+			defer timer.Stop()
+			select {
+			case <-ctx.Done():
+			case <-timer.C():
+			}
+		}
+		if err := st.fill(ctx, s.pool); err != nil {
+			return err
+		}
+		runs, err = s.bench.repeat(fmt.Sprintf("%d launches per second", s.rate), func(run int, into *measure.Run) error {
+			if run == 0 {
+				return s.load(ctx, run, warmUp, into)
+			}
+			return s.load(ctx, run, warmUp+lasts, into)
+		})
+		return err
+	})
+	return runs, err
+}
+
+// load makes the launches of one run, and notes what became of them.
+func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into *measure.Run) error {
+	random := rand.New(rand.NewPCG(s.bench.Seed, uint64(run))) //nolint:gosec // the same load again is what a seed is for
+	schedule := load.Poisson(random, float64(s.rate), lasts)
+	before, err := s.Usage()
+	if err != nil {
+		return err
+	}
+	var refused atomic.Int64
+	due := make([]time.Time, len(schedule))
+	word := func(i int) string { return fmt.Sprintf("run-%d-%05d", run, i) }
+	behind := load.Offer(ctx, s.bench.Clock, schedule, func(ctx context.Context, r load.Request) {
+		due[r.Index] = r.Due
+		j := launchOf(s.pool, word(r.Index), word(r.Index))
+		j.Spec.TTLSecondsAfterFinished = new(int32(1))
+		if s.Make(ctx, j) != nil {
+			refused.Add(1)
+		}
+	})
+	after, err := s.Usage()
+	if err != nil {
+		return err
+	}
+	want := len(schedule) - int(refused.Load())
+	if err := s.drain(ctx, want); err != nil {
+		return err
+	}
+	begun := s.begun(into, schedule, due, word)
+	into.Discard(warmUp)
+	into.Count("the load was behind by at most", result.Milliseconds, milliseconds(behind))
+	into.Count("launches refused or never begun", result.Count, float64(len(schedule)-begun))
+	into.Count("operator CPU for each launch", result.Milliseconds, (after.CPU-before.CPU)*1000/float64(max(len(schedule), 1)))
+	into.Count("operator memory at most", result.Mebibytes, float64(after.Peak)/(1<<20))
+	err = s.Clear(ctx)
+	s.track.forget()
+	return errors.Join(err, s.awaitIdle(ctx, s.pool))
+}
+
+// drain waits until all launches have begun, though not for ever: that some don't is a result. On a simulated node those that
+// start cold never say that they began.
+func (s *sustainer) drain(ctx context.Context, want int) error {
+	waiting, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	err := s.track.await(waiting, "all launches have begun", func() bool { return len(s.track.bound) >= want && len(s.track.began)+s.track.cold >= want })
+	if errors.Is(err, context.DeadlineExceeded) {
+		return ctx.Err()
+	}
+	return err
+}
+
+// begun notes the latencies, and returns how many launches have begun. One that started cold runs no command on a simulated
+// node: it has begun when its pod is there, which is too early, and is counted for itself.
+func (s *sustainer) begun(into *measure.Run, schedule load.Schedule, due []time.Time, word func(int) string) (begun int) {
+	cold := 0
+	for i, at := range schedule {
+		b := s.track.binding(word(i))
+		if b.pods > 0 {
+			into.Took("due → claim seen", at, b.at.Sub(due[i]))
+		}
+		if b.cold != "" {
+			cold++
+			begun++
+		}
+		if times := s.track.beginnings(word(i)); len(times) > 0 {
+			into.Took("due → first instruction", at, times[0].Sub(due[i]))
+			begun++
+		}
+	}
+	into.Count("cold starts", result.Count, float64(cold))
+	return begun
+}
