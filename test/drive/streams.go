@@ -38,7 +38,7 @@ type Streams struct {
 	Work func(ctx context.Context, started Started)
 	Log  Log
 
-	transport http.RoundTripper
+	transport *http.Transport // is cloned for each pod, so that each has a connection of its own, as real ones have
 	wait      sync.WaitGroup
 	mu        sync.Mutex
 	known     map[types.UID]bool
@@ -84,7 +84,9 @@ func (s *Streams) fresh(p *corev1.Pod) bool {
 	if s.transport == nil {
 		trusted := x509.NewCertPool()
 		trusted.AppendCertsFromPEM([]byte(ca))
-		s.transport = &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
+		s.transport = &http.Transport{
+			ForceAttemptHTTP2: true, IdleConnTimeout: time.Second, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
+		}
 	}
 	return true
 }
@@ -110,9 +112,10 @@ func (s *Streams) attach(ctx context.Context, p *corev1.Pod) (ran bool, err erro
 	if err := s.Client.SubResource("token").Create(ctx, account, token); err != nil {
 		return false, err
 	}
+	transport := s.transport.Clone()
 	pod := standbyv1connect.NewStandbyClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		r.Header.Set("Authorization", "Bearer "+token.Status.Token)
-		return s.transport.RoundTrip(r)
+		return transport.RoundTrip(r)
 	})}, s.URL)
 	stream, err := pod.Attach(ctx, &standbyv1.AttachRequest{})
 	if err != nil {
