@@ -14,7 +14,10 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/go-logr/logr"
+	"github.com/prometheus/procfs"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/machine"
@@ -41,12 +44,13 @@ func run(ctx context.Context, o options) error {
 	if o.compare != "" {
 		return compare(os.Stdout, in(root, o.compare), o.baseline)
 	}
+	log.SetLogger(logr.Discard()) // of the client's library: what matters is in its errors
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return fmt.Errorf("make the report's folder: %w", err)
 	}
 	report := &result.Report{
 		Time: clock.RealClock{}.Now().UTC(), Command: append([]string{"bench"}, os.Args[1:]...),
-		Machine: machine.Describe(os.DirFS("/proc")), Versions: versions(ctx, root),
+		Machine: machine.Describe(procfs.DefaultMountPoint), Versions: versions(ctx, root),
 	}
 	measured := measureAll(ctx, o, report)
 	if len(report.Scenarios) == 0 {
@@ -70,10 +74,10 @@ func measureAll(ctx context.Context, o options, report *result.Report) (err erro
 	if err != nil {
 		return err
 	}
-	c := shared{options: o}
-	defer cluster.Finally(ctx, &err, c.close)
+	l := labs{options: o}
+	defer cluster.Finally(ctx, &err, l.close)
 	b := scenario.Bench{
-		Clock: clock.RealClock{}, Open: c.open, Quick: o.quick, Runs: o.runs, Seed: o.seed,
+		Clock: clock.RealClock{}, Open: l.open(false), OpenDefaults: l.open(true), Quick: o.quick, Runs: o.runs, Seed: o.seed,
 		Say: func(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) },
 	}
 	for _, s := range chosen {
@@ -88,32 +92,48 @@ func measureAll(ctx context.Context, o options, report *result.Report) (err erro
 	return nil
 }
 
-// shared is the cluster that scenarios share, which is there as soon as one has asked for it.
-type shared struct {
-	options options
-	cluster *cluster.Cluster
+// labs are the clusters that scenarios have asked for. There is one at a time: the other would use the machine as well.
+type labs struct {
+	options  options
+	program  string // the operator
+	opened   *cluster.Cluster
+	defaults bool // opened has the default limits
 }
 
-func (s *shared) open(ctx context.Context) (*cluster.Cluster, error) {
-	if s.cluster != nil {
-		return s.cluster, nil
+// open returns a cluster for scenarios, the one that there is if it is as it shall be.
+func (l *labs) open(defaults bool) func(context.Context) (*cluster.Cluster, error) {
+	return func(ctx context.Context) (c *cluster.Cluster, err error) {
+		if l.opened != nil && l.defaults == defaults {
+			return l.opened, nil
+		}
+		if err := l.close(ctx); err != nil {
+			return nil, err
+		}
+		if l.program == "" {
+			if l.program, err = cluster.BuildOperator(ctx, l.options.out); err != nil {
+				return nil, err
+			}
+		}
+		o := cluster.Options{
+			Name: l.options.lab, Node: lab.NodeMode(l.options.node), SimNodes: l.options.simNodes, Operator: l.program, Folder: l.options.out,
+			Progress: os.Stdout,
+		}
+		if defaults {
+			o.Name, o.Node, o.DefaultClientLimits = o.Name+"-defaults", lab.None, true
+		}
+		l.opened, err = cluster.Open(ctx, o)
+		l.defaults = defaults
+		return l.opened, err
 	}
-	program, err := cluster.BuildOperator(ctx, s.options.out)
-	if err != nil {
-		return nil, err
-	}
-	s.cluster, err = cluster.Open(ctx, cluster.Options{
-		Name: s.options.lab, Node: lab.NodeMode(s.options.node), SimNodes: s.options.simNodes, Operator: program, Folder: s.options.out,
-		Progress: os.Stdout,
-	})
-	return s.cluster, err
 }
 
-func (s *shared) close(ctx context.Context) error {
-	if s.cluster == nil {
+func (l *labs) close(ctx context.Context) error {
+	if l.opened == nil {
 		return nil
 	}
-	return s.cluster.Close(ctx)
+	c := l.opened
+	l.opened = nil
+	return c.Close(ctx)
 }
 
 // write writes all files of a report, and says what is in it.

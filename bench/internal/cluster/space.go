@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,14 +34,24 @@ type Space struct {
 	// Flags are those of the operator.
 	Flags []string
 
+	keeps    bool
+	metrics  string // URL of the operator's
 	operator *exec.Cmd
 	log      *os.File
 	ended    func() error
 }
 
-// Space makes a namespace and starts an operator for it, with more flags. Close is to be called also when it fails.
-func (c *Cluster) Space(ctx context.Context, flags ...string) (*Space, error) {
-	s := &Space{Cluster: c}
+// SpaceOptions are what an operator differs in.
+type SpaceOptions struct {
+	Flags []string
+	// KeepCertificate has the operator keep the gateway's certificate, as it does in a cluster, so that its pods trust it also
+	// after a restart. Real pods can't reach the gateway then.
+	KeepCertificate bool
+}
+
+// Space makes a namespace and starts an operator for it. Close is to be called also when it fails.
+func (c *Cluster) Space(ctx context.Context, o SpaceOptions) (*Space, error) {
+	s := &Space{Cluster: c, keeps: o.KeepCertificate}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
 	if err := c.Client.Create(ctx, namespace); err != nil {
 		return s, fmt.Errorf("create a namespace: %w", err)
@@ -53,26 +64,46 @@ func (c *Cluster) Space(ctx context.Context, flags ...string) (*Space, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, s.start(ctx, flags)
+	return s, s.start(ctx, o.Flags)
 }
 
 // start starts the operator.
 func (s *Space) start(ctx context.Context, flags []string) error {
-	address, err := freeAddress(ctx, s.Host)
+	host, name := s.Host, s.Host
+	if s.keeps {
+		host, name = "127.0.0.1", "localhost" // a certificate that is kept must be for a name
+	}
+	address, err := freeAddress(ctx, host)
 	if err != nil {
 		return err
 	}
-	s.URL = "https://" + address
+	metrics, err := freeAddress(ctx, s.Host)
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("start the operator: %w", err)
+	}
+	s.URL, s.metrics = "https://"+net.JoinHostPort(name, port), "http://"+metrics+"/metrics"
 	s.Flags = append([]string{
-		"--leader-elect=false", "--health-address=0", "--metrics-address=0", "--ui-address=0", "--webhook-address=0",
+		"--leader-elect=false", "--health-address=0", "--metrics-address=" + metrics, "--metrics-insecure", "--ui-address=0", "--webhook-address=0",
 		"--gateway-address=" + address, "--gateway-url=" + s.URL, "--standby-image=" + lab.OperatorImage, "--log-format=text",
 	}, flags...)
 	if s.log, err = os.Create(filepath.Join(s.options.Folder, s.Namespace+".log")); err != nil {
 		return fmt.Errorf("start the operator: %w", err)
 	}
+	return s.run(ctx)
+}
+
+// run runs the operator.
+func (s *Space) run(ctx context.Context) error {
 	args := append([]string{"--kubeconfig=" + s.Lab.Kubeconfig(), "--namespace=" + s.Namespace}, s.Flags...)
 	// It outlives the context: what is taken away when that has ended needs it.
 	s.operator = exec.CommandContext(context.WithoutCancel(ctx), s.options.Operator, args...) //nolint:gosec // the program was just built
+	if s.keeps {
+		s.operator.Env = append(os.Environ(), "POD_NAMESPACE="+s.Namespace)
+	}
 	s.operator.Stdout, s.operator.Stderr = s.log, s.log
 	if err := s.operator.Start(); err != nil {
 		return fmt.Errorf("start the operator: %w", err)
@@ -81,9 +112,18 @@ func (s *Space) start(ctx context.Context, flags []string) error {
 	return nil
 }
 
+// Restart kills the operator and starts another in its place, at the same addresses.
+func (s *Space) Restart(ctx context.Context) error {
+	if err := s.operator.Process.Kill(); err != nil {
+		return fmt.Errorf("kill the operator: %w", err)
+	}
+	_ = s.ended() // by that signal
+	return s.run(ctx)
+}
+
 // Usage is what the operator has used so far.
 func (s *Space) Usage() (machine.Usage, error) {
-	return machine.UsageOf(os.DirFS("/proc"), s.operator.Process.Pid)
+	return machine.UsageOf(procfs.DefaultMountPoint, s.operator.Process.Pid)
 }
 
 // Make creates an object in the namespace.

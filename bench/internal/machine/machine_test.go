@@ -4,59 +4,124 @@ package machine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
-	"testing/fstest"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/clock"
 )
 
-func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+// proc is a folder with the files of a /proc.
+func proc(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		write(t, filepath.Join(dir, name), text)
+	}
+	return dir
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func TestDescribe(t *testing.T) {
-	got := Describe(fstest.MapFS{
-		"cpuinfo":              file("processor\t: 0\nmodel name\t: A CPU @ 2.5GHz\n\nprocessor\t: 1\nmodel name\t: A CPU @ 2.5GHz\n"),
-		"meminfo":              file("MemTotal:       16384 kB\nMemFree:  1 kB\n"),
-		"sys/kernel/osrelease": file("6.1.0\n"),
-		"loadavg":              file("1.50 0.20 0.10 2/300 12345\n"),
-	})
-	want := Machine{
-		CPU: "A CPU @ 2.5GHz", Cores: runtime.NumCPU(), Memory: 16 << 20, Kernel: "6.1.0", OS: runtime.GOOS + "/" + runtime.GOARCH, Load: 1.5,
+	got := Describe(proc(t, map[string]string{
+		"cpuinfo":              "processor\t: 0\nmodel name\t: A CPU @ 2.5GHz\n\nprocessor\t: 1\nmodel name\t: A CPU @ 2.5GHz\n",
+		"meminfo":              "MemTotal:       16384 kB\nMemFree:  1 kB\n",
+		"sys/kernel/osrelease": "6.1.0\n",
+		"loadavg":              "1.50 0.20 0.10 2/300 12345\n",
+	}))
+	want := Machine{Cores: runtime.NumCPU(), Memory: 16 << 20, Kernel: "6.1.0", OS: runtime.GOOS + "/" + runtime.GOARCH, Load: 1.5}
+	if runtime.GOARCH == "amd64" { // others write it otherwise
+		want.CPU = "A CPU @ 2.5GHz"
+	} else {
+		got.CPU = ""
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("machine (-want +got):\n%s", diff)
 	}
 	bare := Machine{Cores: runtime.NumCPU(), OS: runtime.GOOS + "/" + runtime.GOARCH}
-	if diff := cmp.Diff(bare, Describe(fstest.MapFS{})); diff != "" {
+	if diff := cmp.Diff(bare, Describe(filepath.Join(t.TempDir(), "none"))); diff != "" {
 		t.Errorf("without /proc (-want +got):\n%s", diff)
 	}
 }
 
 func TestUsageOf(t *testing.T) {
-	// A program may be called anything, also what looks like the fields that follow.
-	const stat = "7 (a b) c) S 1 7 7 0 -1 4194560 9 0 0 0 250 150 0 0 20 0 1 0 100 1000 100 18446744073709551615"
-	got, err := UsageOf(fstest.MapFS{"7/stat": file(stat), "7/status": file("Name:\ta\nVmHWM:\t 30 kB\nVmRSS:\t 20 kB\n")}, 7)
+	const stat = "7 (a b) c) S 1 7 7 0 -1 4194560 9 0 0 0 250 150 0 0 20 0 1 0 100 1000 100 18446744073709551615 " +
+		"1 1 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0\n"
+	dir := proc(t, map[string]string{"7/stat": stat, "7/status": "Name:\ta\nVmHWM:\t 30 kB\nVmRSS:\t 20 kB\n"})
+	got, err := UsageOf(dir, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(Usage{CPU: 4, Resident: 20 << 10, Peak: 30 << 10}, got); diff != "" {
 		t.Errorf("usage (-want +got):\n%s", diff)
 	}
+	if _, err := UsageOf(dir, 8); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "process 8") {
+		t.Errorf("the error for no process is %v", err)
+	}
 }
 
-func TestUsageOfNoProcess(t *testing.T) {
-	if _, err := UsageOf(fstest.MapFS{}, 7); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "process 7") {
-		t.Errorf("the error is %v", err)
+// The machine of the test is busy for a while: of each second of its two processors one half is work, then one tenth.
+func TestRest(t *testing.T) {
+	for name, tc := range map[string]struct {
+		busyFor, patience time.Duration
+		rests             bool
+		after             time.Duration
+	}{
+		"at rest at once": {0, time.Minute, true, restTime},
+		"after a while":   {3 * time.Second, time.Minute, true, 3*time.Second + restTime},
+		"too late":        {time.Minute, 2 * time.Second, false, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := proc(t, map[string]string{"stat": stat(0, 0)})
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				done := make(chan struct{})
+				go func() { // between any two readings, and never beside one
+					time.Sleep(restTime / 10)
+					user, idle := 0, 0
+					for {
+						select {
+						case <-done:
+							return
+						case <-time.After(restTime / 5):
+						}
+						work := 2
+						if time.Since(began) <= tc.busyFor {
+							work = 10
+						}
+						user, idle = user+work, idle+20-work
+						write(t, filepath.Join(dir, "stat"), stat(user, idle))
+					}
+				}()
+				rests, err := Rest(t.Context(), clock.RealClock{}, dir, tc.patience)
+				close(done)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); rests != tc.rests || took < tc.after || took > tc.after+restTime {
+					t.Errorf("rests: %t after %s, want %t after %s", rests, took, tc.rests, tc.after)
+				}
+			})
+		})
 	}
-	for name, stat := range map[string]string{"cut off": "7 (a) S 1", "no number": "7 (a) S 1 7 7 0 -1 4 9 0 0 0 x 1 0"} {
-		if _, err := UsageOf(fstest.MapFS{"7/stat": file(stat)}, 7); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-	// One that has ended and isn't reaped has no memory.
-	if _, err := UsageOf(fstest.MapFS{"7/stat": file("7 (a) Z 1 7 7 0 -1 4 9 0 0 0 1 1 0"), "7/status": file("Name:\ta\n")}, 7); err == nil {
-		t.Error("a process without memory is no error")
-	}
+}
+
+func stat(user, idle int) string {
+	return fmt.Sprintf("cpu  %[1]d 0 0 %[2]d 0 0 0 0 0 0\ncpu0 %[1]d 0 0 %[2]d 0 0 0 0 0 0\n", user, idle)
 }

@@ -26,7 +26,7 @@ func Write(to io.Writer, r, baseline *result.Report) error {
 		"names":   names,
 		"figure":  result.Figure,
 		"ms":      func(v float64) string { return result.Figure(v, result.Count) },
-		"gib":     func(bytes int64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) },
+		"gib":     func(bytes uint64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30)) },
 		"join":    func(words []string) string { return strings.Join(words, " ") },
 		"repeats": func(s measure.Spread) bool { return len(s.Runs) > 1 },
 		"ratio":   ratioTo(baseline),

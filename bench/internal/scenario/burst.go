@@ -27,7 +27,7 @@ func bursts() Scenario {
 			"without the tokens that pods ask for.",
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
-			for _, size := range choose(b, []int{50, 300}, []int{50, 300, 1000, 3000}) {
+			for _, size := range choose(b, []int{300}, []int{50, 300, 1000, 3000}) {
 				c := burster{bench: b, size: size, pool: simulatedPool("burst", size)}
 				runs, err := c.measure(ctx)
 				if err != nil {

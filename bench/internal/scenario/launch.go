@@ -8,7 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/procfs"
+
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/machine"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
 	hsj "github.com/paia-tech/hotstandbyjob/client"
@@ -20,6 +23,8 @@ import (
 const (
 	postToFirst    = "POST of the Job → first instruction"
 	postToClaim    = "POST of the Job → claim seen"
+	claimToMade    = "claim seen → replacement created"
+	claimToFull    = "claim seen → replacement idle"
 	gatewayToFirst = "call of the gateway → first instruction"
 	coldToFirst    = "POST of a cold Job → first instruction"
 	rawPost        = "raw: one Job POST"
@@ -33,7 +38,7 @@ const alone = 3
 func launches() Scenario {
 	return Scenario{
 		Name: "launch",
-		About: "One launch at a time, when all pods of a pool of three are idle: from the POST of the Job, or the call of the gateway, to the " +
+		About: "One launch at a time, when all pods of a pool of three are idle and the machine is at rest (half a second with its processors four fifths idle): from the POST of the Job, or the call of the gateway, to the " +
 			"first instruction of its command, as the command itself says. Beside it, in turn: the two writes that a launch can't do " +
 			"without, made by themselves, and the same Job without a pool, run by the cluster's own controller with the image present.",
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
@@ -47,7 +52,7 @@ func launches() Scenario {
 				if err := c.LoadEntrypoint(ctx); err != nil {
 					return nil, err
 				}
-				l.real, l.pool, l.rounds = true, realPool("game", alone), choose(b, 12, 40)
+				l.real, l.pool, l.rounds = true, realPool("game", alone), choose(b, 8, 40)
 				name, note = "real node", "The command is a shell, whose first statement takes the time. It is a time of day, of the same machine."
 			}
 			runs, err := l.measure(ctx)
@@ -58,6 +63,9 @@ func launches() Scenario {
 		},
 	}
 }
+
+// restPatience is how long the machine may take to come to rest.
+const restPatience = 10 * time.Second
 
 // launcher makes launches one at a time.
 type launcher struct {
@@ -70,6 +78,8 @@ type launcher struct {
 	gateway *hsj.Client
 	args    []string // what commands are given before their word
 	run     *measure.Run
+	// restless counts what began although the machine wasn't at rest.
+	restless int
 }
 
 func (l *launcher) measure(ctx context.Context) (runs []*measure.Run, err error) {
@@ -90,10 +100,20 @@ func (l *launcher) measure(ctx context.Context) (runs []*measure.Run, err error)
 			return err
 		}
 		runs, err = l.bench.repeat("launch", func(run int, into *measure.Run) error {
-			l.run = into
+			l.run, l.restless = into, 0
+			before, err := s.Metrics(ctx)
+			if err != nil {
+				return err
+			}
 			if err := l.turns(ctx, run); err != nil {
 				return err
 			}
+			after, err := s.Metrics(ctx)
+			if err != nil {
+				return err
+			}
+			notePhases(into, before, after)
+			into.Count("began although the machine was busy", result.Count, float64(l.restless))
 			l.ratios()
 			return s.Clear(ctx)
 		})
@@ -106,7 +126,7 @@ func (l *launcher) measure(ctx context.Context) (runs []*measure.Run, err error)
 func (l *launcher) turns(ctx context.Context, run int) error {
 	rounds := l.rounds
 	if run == 0 {
-		rounds = 3
+		rounds = 1
 	}
 	for i := range rounds {
 		word := func(kind string) string { return fmt.Sprintf("%s-%d-%03d", kind, run, i) }
@@ -129,12 +149,25 @@ func (l *launcher) turns(ctx context.Context, run int) error {
 	return nil
 }
 
+// ready returns when all pods are idle and the machine is at rest: what a node does for the launches before, creating the
+// pods that replace theirs and removing these, isn't what one launch alone has beside it.
+func (l *launcher) ready(ctx context.Context) error {
+	if err := l.awaitIdle(ctx, l.pool); err != nil {
+		return err
+	}
+	rests, err := machine.Rest(ctx, l.bench.Clock, procfs.DefaultMountPoint, restPatience)
+	if err == nil && !rests {
+		l.restless++
+	}
+	return err
+}
+
 // arguments are those of a command with this word.
 func (l *launcher) arguments(word string) []string { return append(slices.Clone(l.args), word) }
 
 // post launches by a Job.
 func (l *launcher) post(ctx context.Context, word string) error {
-	if err := l.awaitIdle(ctx, l.pool); err != nil {
+	if err := l.ready(ctx); err != nil {
 		return err
 	}
 	j := launchOf(l.pool, word, l.arguments(word)...)
@@ -154,12 +187,17 @@ func (l *launcher) post(ctx context.Context, word string) error {
 		return fmt.Errorf("launch %s started cold: %s", word, b.cold)
 	}
 	l.run.Took(postToClaim, 0, b.at.Sub(began))
+	if err := l.awaitIdle(ctx, l.pool); err != nil {
+		return err
+	}
+	l.run.Took(claimToFull, 0, l.bench.Clock.Since(b.at))
+	l.run.Took(claimToMade, 0, l.track.lastMade().Sub(b.at))
 	return nil
 }
 
 // call launches through the gateway.
 func (l *launcher) call(ctx context.Context, word string) error {
-	if err := l.awaitIdle(ctx, l.pool); err != nil {
+	if err := l.ready(ctx); err != nil {
 		return err
 	}
 	request := &launcherv1.LaunchRequest{
@@ -174,7 +212,7 @@ func (l *launcher) call(ctx context.Context, word string) error {
 
 // cold has the cluster's own controller do the same work.
 func (l *launcher) cold(ctx context.Context, word string) error {
-	if err := l.awaitIdle(ctx, l.pool); err != nil {
+	if err := l.ready(ctx); err != nil {
 		return err
 	}
 	j := coldOf(l.pool, word, l.arguments(word)...)
@@ -188,7 +226,7 @@ func (l *launcher) cold(ctx context.Context, word string) error {
 
 // raw makes the two writes by themselves.
 func (l *launcher) raw(ctx context.Context, name string) error {
-	if err := l.awaitIdle(ctx, l.pool); err != nil {
+	if err := l.ready(ctx); err != nil {
 		return err
 	}
 	pods, err := idlePods(ctx, l.Space)

@@ -22,7 +22,8 @@ const tokens = "POST serviceaccounts/token"
 
 // meter is what had been written and used when it was read.
 type meter struct {
-	writes map[string]int
+	writes map[string]int // of all components
+	own    map[string]int // the operator's
 	usage  machine.Usage
 }
 
@@ -47,8 +48,24 @@ func (s *stage) read(ctx context.Context) (m meter, err error) {
 	if err != nil {
 		return m, err
 	}
+	metrics, err := s.Metrics(ctx)
+	if err != nil {
+		return m, err
+	}
+	m.own = metrics.Writes()
 	m.usage, err = s.Usage()
 	return m, err
+}
+
+// notePhases notes how long the phases of launches took between two readings, as the operator itself says.
+func notePhases(r *measure.Run, before, after cluster.Metrics) {
+	earlier := before.Phases()
+	for name, now := range after.Phases() {
+		was := earlier[name]
+		if n := now.Count - was.Count; n > 0 {
+			r.Count("operator: mean of phase "+name, result.Milliseconds, milliseconds(now.Took-was.Took)/float64(n))
+		}
+	}
 }
 
 // note notes what so many launches have cost between two readings.
@@ -61,6 +78,11 @@ func note(r *measure.Run, launches int, before, after meter) {
 		}
 	}
 	r.Count("API writes for each launch", result.Each, float64(all)/float64(launches))
+	own := 0
+	for what, n := range after.own {
+		own += n - before.own[what]
+	}
+	r.Count("API writes for each launch, the operator's own", result.Each, float64(own)/float64(launches))
 	r.Count("operator CPU for each launch", result.Milliseconds, (after.usage.CPU-before.usage.CPU)*1000/float64(launches))
 	r.Count("operator memory at most", result.Mebibytes, float64(after.usage.Peak)/(1<<20))
 }

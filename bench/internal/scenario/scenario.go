@@ -25,7 +25,7 @@ type Scenario struct {
 
 // All scenarios, in the order in which they run.
 func All() []Scenario {
-	return []Scenario{launches(), bursts(), contention(), sustained()}
+	return []Scenario{launches(), bursts(), refills(), reaction(), contention(), finished(), sustained(), scale()}
 }
 
 // Bench is what scenarios are given.
@@ -33,6 +33,8 @@ type Bench struct {
 	Clock clock.Clock
 	// Open returns a cluster that all scenarios share.
 	Open func(context.Context) (*cluster.Cluster, error)
+	// OpenDefaults returns another, whose own controllers have the limits that Kubernetes gives them.
+	OpenDefaults func(context.Context) (*cluster.Cluster, error)
 	// Quick leaves out what takes long.
 	Quick bool
 	// Runs is how often each case is measured.

@@ -37,12 +37,18 @@ type stage struct {
 }
 
 // play sets a stage up, has something happen on it, and takes it away again.
-func (b Bench) play(ctx context.Context, act func(context.Context, *stage) error) (err error) {
+func (b Bench) play(ctx context.Context, act func(context.Context, *stage) error) error {
+	return b.playIn(ctx, cluster.SpaceOptions{}, act)
+}
+
+// playIn does so with an operator that differs in something.
+func (b Bench) playIn(ctx context.Context, o cluster.SpaceOptions, act func(context.Context, *stage) error) (err error) {
 	c, err := b.Open(ctx)
 	if err != nil {
 		return err
 	}
-	space, err := c.Space(ctx, "--gateway-any-address")
+	o.Flags = append(o.Flags, "--gateway-any-address")
+	space, err := c.Space(ctx, o)
 	defer cluster.Finally(ctx, &err, space.Close)
 	if err != nil {
 		return err
@@ -79,16 +85,19 @@ func (s *stage) fill(ctx context.Context, h *v1alpha1.HotStandbyJob) error {
 	return s.awaitIdle(ctx, h)
 }
 
-// awaitIdle returns when a pool, the only one of the stage, has all the idle pods that it shall have, and they could begin a
-// launch at once.
-func (s *stage) awaitIdle(ctx context.Context, h *v1alpha1.HotStandbyJob) error {
+// awaitIdle returns when pools, all there are on the stage, have all the idle pods that they shall have, and these could begin
+// a launch at once.
+func (s *stage) awaitIdle(ctx context.Context, pools ...*v1alpha1.HotStandbyJob) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
-	want := int(h.Spec.IdleTarget)
-	if err := s.track.await(ctx, "the pool is full", func() bool { return len(s.track.idle) == want }); err != nil {
+	want := 0
+	for _, h := range pools {
+		want += int(h.Spec.IdleTarget)
+	}
+	if err := s.track.await(ctx, "the pools are full", func() bool { return s.track.idleIn(pools...) == want }); err != nil {
 		return err
 	}
-	if !lab.Simulated(&h.Spec.JobTemplate.Template.Spec) {
+	if !lab.Simulated(&pools[0].Spec.JobTemplate.Template.Spec) {
 		return nil
 	}
 	return cluster.Await(ctx, "its pods are attached", func(context.Context) bool { return s.streams.Attached()-s.streams.Ran() >= want })

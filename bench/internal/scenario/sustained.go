@@ -33,10 +33,10 @@ func sustained() Scenario {
 		Name: "sustained",
 		About: "Launches at random times, so many a second on average, on simulated nodes whose pods hold their streams to the gateway; each works for " +
 			"a second, ends and is removed a second later, and the pool has idle pods for three seconds of launches. Latency counts from when " +
-			"a launch was due.",
+			"a launch was due. API writes are those of a launch's whole life, from its POST to its removal, its replacement included.",
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
-			for _, rate := range choose(b, []int{10}, []int{10, 45, 100, 200}) {
+			for _, rate := range choose(b, []int{5}, []int{5, 10, 45, 100, 200}) {
 				s := sustainer{bench: b, rate: rate, pool: simulatedPool("sustained", max(rate*reserve, connections))}
 				runs, err := s.measure(ctx)
 				if err != nil {
@@ -88,7 +88,7 @@ func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error
 func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into *measure.Run) error {
 	random := rand.New(rand.NewPCG(s.bench.Seed, uint64(run))) //nolint:gosec // the same load again is what a seed is for
 	schedule := load.Poisson(random, float64(s.rate), lasts)
-	before, err := s.Usage()
+	before, err := s.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -103,10 +103,6 @@ func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into
 			refused.Add(1)
 		}
 	})
-	after, err := s.Usage()
-	if err != nil {
-		return err
-	}
 	want := len(schedule) - int(refused.Load())
 	if err := s.drain(ctx, want); err != nil {
 		return err
@@ -115,11 +111,17 @@ func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into
 	into.Discard(warmUp)
 	into.Count("the load was behind by at most", result.Milliseconds, milliseconds(behind))
 	into.Count("launches refused or never begun", result.Count, float64(len(schedule)-begun))
-	into.Count("operator CPU for each launch", result.Milliseconds, (after.CPU-before.CPU)*1000/float64(max(len(schedule), 1)))
-	into.Count("operator memory at most", result.Mebibytes, float64(after.Peak)/(1<<20))
 	err = s.Clear(ctx)
 	s.track.forget()
-	return errors.Join(err, s.awaitIdle(ctx, s.pool))
+	if err = errors.Join(err, s.awaitIdle(ctx, s.pool)); err != nil {
+		return err
+	}
+	after, err := s.read(ctx)
+	if err != nil {
+		return err
+	}
+	note(into, max(begun, 1), before, after)
+	return nil
 }
 
 // drain waits until all launches have begun, though not for ever: that some don't is a result. On a simulated node those that

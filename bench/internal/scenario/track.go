@@ -11,7 +11,9 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/watch"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/utils/clock"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
@@ -22,11 +24,12 @@ type track struct {
 	clock clock.PassiveClock
 
 	mu      sync.Mutex
-	changed chan struct{} // closed when something changes
-	idle    map[types.UID]bool
-	bound   map[string]bound       // by Job
-	began   map[string][]time.Time // by the word that the command was given
-	cold    int                    // pods that were made for a Job
+	changed chan struct{}           // closed when something changes
+	idle    map[types.UID]string    // the pool of each pod that could begin a launch
+	made    map[types.UID]time.Time // when pods of pools were first seen
+	bound   map[string]bound        // by Job
+	began   map[string][]time.Time  // by the word that the command was given
+	cold    int                     // pods that were made for a Job
 }
 
 // bound is a Job's pod.
@@ -41,7 +44,8 @@ type bound struct {
 
 func newTrack(c clock.PassiveClock) *track {
 	return &track{
-		clock: c, changed: make(chan struct{}), idle: map[types.UID]bool{}, bound: map[string]bound{}, began: map[string][]time.Time{},
+		clock: c, changed: make(chan struct{}), idle: map[types.UID]string{}, made: map[types.UID]time.Time{}, bound: map[string]bound{},
+		began: map[string][]time.Time{},
 	}
 }
 
@@ -54,7 +58,10 @@ func (t *track) see(event watch.EventType, p *corev1.Pod) {
 	if event == watch.Deleted || !idle(p) {
 		delete(t.idle, p.UID)
 	} else {
-		t.idle[p.UID] = true
+		t.idle[p.UID] = p.Labels[v1alpha1.LabelName]
+	}
+	if _, known := t.made[p.UID]; !known && p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodIdle) {
+		t.made[p.UID] = now
 	}
 	job := p.Labels[batchv1.JobNameLabel]
 	if b := t.bound[job]; event != watch.Deleted && p.Labels[v1alpha1.LabelLaunch] != "" && job != "" && b.pod != p.UID {
@@ -70,15 +77,7 @@ func (t *track) see(event watch.EventType, p *corev1.Pod) {
 
 // idle says whether a pod waits for a launch, and could begin it at once.
 func idle(p *corev1.Pod) bool {
-	if p.Labels[v1alpha1.LabelState] != string(v1alpha1.PodIdle) || p.DeletionTimestamp != nil {
-		return false
-	}
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+	return p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodIdle) && p.DeletionTimestamp == nil && podutil.IsPodReady(p)
 }
 
 func coldReason(p *corev1.Pod) string {
@@ -89,6 +88,32 @@ func coldReason(p *corev1.Pod) string {
 		return reason
 	}
 	return "no reason given"
+}
+
+// idleIn is how many pods of pools could begin a launch. The lock is held.
+func (t *track) idleIn(pools ...*v1alpha1.HotStandbyJob) (n int) {
+	names := sets.New[string]()
+	for _, h := range pools {
+		names.Insert(h.Name)
+	}
+	for _, pool := range t.idle {
+		if names.Has(pool) {
+			n++
+		}
+	}
+	return n
+}
+
+// lastMade is when the newest pod of a pool was first seen.
+func (t *track) lastMade() (last time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, at := range t.made {
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
 }
 
 // begin takes that a command began.

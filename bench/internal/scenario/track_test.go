@@ -25,8 +25,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // ready is an idle pod that could begin a launch.
 func ready(name string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), Labels: map[string]string{v1alpha1.LabelState: string(v1alpha1.PodIdle)}},
-		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), Labels: map[string]string{
+			v1alpha1.LabelName: "pool", v1alpha1.LabelState: string(v1alpha1.PodIdle),
+		}},
+		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
 	}
 }
 
@@ -54,8 +56,31 @@ func TestPodsAreIdleAsLongAsTheyCouldBegin(t *testing.T) {
 	}
 	track.see(watch.Deleted, ready("b"))
 	track.see(watch.Modified, claimed("c", "job", ""))
-	if diff := cmp.Diff(map[types.UID]bool{"a": true}, track.idle); diff != "" {
+	if diff := cmp.Diff(map[types.UID]string{"a": "pool"}, track.idle); diff != "" {
 		t.Errorf("idle (-want +got):\n%s", diff)
+	}
+	pool, other := simulatedPool("pool", 1), simulatedPool("other", 1)
+	if got := track.idleIn(pool, other); got != 1 {
+		t.Errorf("%d pods are idle in both pools, want 1", got)
+	}
+	if got := track.idleIn(other); got != 0 {
+		t.Errorf("%d pods are idle in the other pool, want none", got)
+	}
+}
+
+func TestAPodOfAPoolIsMadeWhenItIsFirstSeen(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Unix(5, 0))
+	track := newTrack(clock)
+	track.see(watch.Added, ready("a"))
+	clock.SetTime(time.Unix(7, 0))
+	track.see(watch.Modified, ready("a"))
+	track.see(watch.Added, claimed("b", "cold", "no pod is idle")) // made for its Job
+	if got := track.lastMade(); !got.Equal(time.Unix(5, 0)) {
+		t.Errorf("the last pod was made at %s", got)
+	}
+	track.see(watch.Added, ready("c"))
+	if got := track.lastMade(); !got.Equal(time.Unix(7, 0)) {
+		t.Errorf("the last pod was made at %s, with another one", got)
 	}
 }
 

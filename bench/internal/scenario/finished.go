@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/load"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/lab"
+	"github.com/paia-tech/hotstandbyjob/test/drive"
+)
+
+// jobsEach is how many Jobs there are to be finished for each idle pod.
+const jobsEach = 10
+
+func finished() Scenario {
+	return Scenario{
+		Name: "finished",
+		About: "Jobs finished per second: all are POSTed at once, 32 requests under way, and each has nothing to do. Ours start in a pool on simulated " +
+			"nodes that has an idle pod for every ten of them, and wait there for one. Beside them, on the same lab and as many Jobs: the cluster's " +
+			"own controller with the limits that Kubernetes gives it, and with limits that are out of its way.",
+		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
+			f := finisher{bench: b, jobs: choose(b, 100, 2000)}
+			var cases []result.Case
+			for _, tc := range []struct {
+				name string
+				open func(context.Context) (*cluster.Cluster, error)
+				own  bool
+			}{
+				{"ours", b.OpenDefaults, false},
+				{"the cluster's own controller, default limits", b.OpenDefaults, true},
+				{"the cluster's own controller, limits raised", b.Open, true},
+			} {
+				f.bench.Open, f.own = tc.open, tc.own
+				runs, err := f.measure(ctx)
+				if err != nil {
+					return cases, err
+				}
+				cases = append(cases, result.CaseOf(tc.name, runs, fmt.Sprintf("%d Jobs", f.jobs)))
+			}
+			return cases, nil
+		},
+	}
+}
+
+// finisher has Jobs finished.
+type finisher struct {
+	bench Bench
+	jobs  int
+	// own has the cluster's own controller run them.
+	own bool
+
+	*stage
+	pool *v1alpha1.HotStandbyJob
+}
+
+func (f *finisher) measure(ctx context.Context) (runs []*measure.Run, err error) {
+	f.pool = simulatedPool("hands", f.jobs/jobsEach)
+	f.pool.Spec.Standby = &v1alpha1.StandbySpec{WhenEmpty: v1alpha1.WhenEmptyWait}
+	err = f.bench.play(ctx, func(ctx context.Context, s *stage) error {
+		f.stage = s
+		if !f.own {
+			if err := s.fill(ctx, f.pool); err != nil {
+				return err
+			}
+		}
+		runs, err = f.bench.repeat("Jobs finished per second", func(run int, into *measure.Run) error {
+			jobs := f.jobs
+			if run == 0 {
+				jobs = connections
+			}
+			return f.finish(ctx, run, jobs, into)
+		})
+		return err
+	})
+	return runs, err
+}
+
+// finish makes the Jobs, and waits until all are complete.
+func (f *finisher) finish(ctx context.Context, run, jobs int, into *measure.Run) error {
+	watching, stop := context.WithCancel(ctx)
+	var watches sync.WaitGroup
+	defer watches.Wait()
+	defer stop()
+	c := newTrack(f.bench.Clock)
+	watches.Go(func() {
+		w := drive.Watcher{Client: f.Client, Namespace: f.Namespace, Log: f.bench.Say}
+		w.Jobs(watching, func(_ watch.EventType, j *batchv1.Job) {
+			if complete(j) && len(c.beginnings(j.Name)) == 0 {
+				c.begin(j.Name, f.bench.Clock.Now())
+			}
+		})
+	})
+	began := f.bench.Clock.Now()
+	_, err := f.pour(ctx, jobs, func(ctx context.Context, r load.Request) error {
+		return f.Make(ctx, f.job(fmt.Sprintf("job-%d-%04d", run, r.Index)))
+	})
+	if err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	if err := c.await(waiting, "all Jobs are complete", func() bool { return len(c.began) == jobs }); err != nil {
+		return err
+	}
+	var last time.Duration
+	for i := range jobs {
+		took := c.beginnings(fmt.Sprintf("job-%d-%04d", run, i))[0].Sub(began)
+		into.Took("due → complete", 0, took)
+		last = max(last, took)
+	}
+	into.Count("Jobs finished per second", result.PerSecond, float64(jobs)/last.Seconds())
+	if err := f.Clear(ctx); err != nil || f.own {
+		return err
+	}
+	return f.awaitIdle(ctx, f.pool)
+}
+
+// job is one that does nothing. The pod of one that the cluster's own controller runs ends as soon as it runs.
+func (f *finisher) job(name string) *batchv1.Job {
+	if !f.own {
+		return launchOf(f.pool, name, name)
+	}
+	j := coldOf(f.pool, name, name)
+	j.Spec.Template.Annotations = map[string]string{lab.ExitAnnotation: "0"}
+	return j
+}
+
+func complete(j *batchv1.Job) bool {
+	for _, c := range j.Status.Conditions {
+		if c.Type == batchv1.JobComplete && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return false
+}

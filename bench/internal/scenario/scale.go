@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/load"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+)
+
+const (
+	// eachPool is how many pods are idle in each pool.
+	eachPool = 100
+	// busyShare is one of so many pods: they are busy while there are changes.
+	busyShare = 5
+	// launchRate is launches a second while there are changes. Each also ends, which makes as many changes again.
+	launchRate = 25
+)
+
+func scale() Scenario {
+	return Scenario{
+		Name: "scale",
+		About: fmt.Sprintf("Many pools of %d idle pods each, on simulated nodes whose pods all hold their streams to the gateway: what the operator uses "+
+			"and asks the API server for at rest; how long it takes to serve again when it is killed and started, without and with its pods "+
+			"attached; then a fifth of the pods are busy, and %d launches a second begin and end.", eachPool, launchRate),
+		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
+			var cases []result.Case
+			for _, pools := range choose(b, []int{10}, []int{10, 100}) {
+				s := scaler{bench: b, rests: choose(b, 10*time.Second, time.Minute), changes: choose(b, 10*time.Second, time.Minute)}
+				for i := range pools {
+					s.pools = append(s.pools, simulatedPool(fmt.Sprintf("pool-%03d", i), eachPool))
+				}
+				run := &measure.Run{}
+				if err := s.measure(ctx, run); err != nil {
+					return cases, err
+				}
+				cases = append(cases, result.CaseOf(fmt.Sprintf("%d pools, %d pods", pools, pools*eachPool), []*measure.Run{run},
+					"Measured once: to fill the pools takes longer than all the rest."))
+			}
+			return cases, nil
+		},
+	}
+}
+
+// scaler has many pools at once.
+type scaler struct {
+	bench          Bench
+	pools          []*v1alpha1.HotStandbyJob
+	rests, changes time.Duration
+
+	*stage
+	run *measure.Run
+}
+
+func (s *scaler) measure(ctx context.Context, into *measure.Run) error {
+	s.run = into
+	return s.bench.playIn(ctx, cluster.SpaceOptions{KeepCertificate: true}, func(ctx context.Context, st *stage) error {
+		s.stage = st
+		s.bench.Say("%d pools: filling them", len(s.pools))
+		began := s.bench.Clock.Now()
+		for _, h := range s.pools {
+			if err := s.Make(ctx, h); err != nil {
+				return err
+			}
+		}
+		if err := s.awaitIdle(ctx, s.pools...); err != nil {
+			return err
+		}
+		s.run.Count("filled", result.Milliseconds, milliseconds(s.bench.Clock.Since(began)))
+		for _, step := range []struct {
+			name string
+			do   func(context.Context) error
+		}{
+			{"at rest", s.atRest}, {"restart", s.restart}, {"changes", s.change},
+		} {
+			s.bench.Say("%d pools: %s", len(s.pools), step.name)
+			if err := step.do(ctx); err != nil {
+				return fmt.Errorf("%s: %w", step.name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// spell is what the operator used and asked for in a while.
+func (s *scaler) spell(ctx context.Context, name string, during func() error) error {
+	before, err := s.Metrics(ctx)
+	if err != nil {
+		return err
+	}
+	used, err := s.Usage()
+	if err != nil {
+		return err
+	}
+	began := s.bench.Clock.Now()
+	if err := during(); err != nil {
+		return err
+	}
+	took := s.bench.Clock.Since(began).Seconds()
+	after, err := s.Metrics(ctx)
+	if err != nil {
+		return err
+	}
+	uses, err := s.Usage()
+	if err != nil {
+		return err
+	}
+	asked, earlier := 0, before.Requests()
+	for what, n := range after.Requests() {
+		asked += n - earlier[what]
+	}
+	s.run.Count(name+": API requests", result.PerSecond, float64(asked)/took)
+	s.run.Count(name+": operator CPU each second", result.Milliseconds, (uses.CPU-used.CPU)*1000/took)
+	s.run.Count(name+": operator memory", result.Mebibytes, float64(uses.Resident)/(1<<20))
+	s.run.Count(name+": operator memory at most", result.Mebibytes, float64(uses.Peak)/(1<<20))
+	s.run.Count(name+": no reconcile took longer than", result.Milliseconds, milliseconds(after.LongestReconcile()))
+	return nil
+}
+
+// atRest is what is used while nothing happens.
+func (s *scaler) atRest(ctx context.Context) error {
+	if _, err := s.read(ctx); err != nil { // returns when nothing is written any more
+		return err
+	}
+	return s.spell(ctx, "at rest", func() error { return s.pass(ctx, s.rests) })
+}
+
+// pass lets time pass.
+func (s *scaler) pass(ctx context.Context, d time.Duration) error {
+	timer := s.bench.Clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C():
+		return nil
+	}
+}
+
+// restart kills the operator and starts it again: a launch that is posted meanwhile says when it serves.
+func (s *scaler) restart(ctx context.Context) error {
+	over := s.hold()
+	defer over()
+	attached := s.streams.Attached()
+	began := s.bench.Clock.Now()
+	if err := s.Restart(ctx); err != nil {
+		return err
+	}
+	const word = "restart"
+	if err := s.Make(ctx, launchOf(s.pools[0], word, word)); err != nil {
+		return err
+	}
+	if err := s.wait(ctx, "the launch has a pod", func() bool { return s.track.bound[word].pods > 0 }); err != nil {
+		return err
+	}
+	if b := s.track.binding(word); b.cold != "" {
+		return fmt.Errorf("the launch started cold: %s", b.cold)
+	}
+	s.run.Count("killed and started → a launch has its pod", result.Milliseconds, milliseconds(s.track.binding(word).at.Sub(began)))
+	all := len(s.pools) * eachPool
+	err := cluster.Await(ctx, "all pods are attached again", func(context.Context) bool { return s.streams.Attached()-attached >= all })
+	if err != nil {
+		return err
+	}
+	s.run.Count("killed and started → all pods are attached", result.Milliseconds, milliseconds(s.bench.Clock.Since(began)))
+	err = s.checkOnce(word)
+	s.track.forget()
+	return err
+}
+
+// change has some pods busy, and then launches begin and end.
+func (s *scaler) change(ctx context.Context) error {
+	all := len(s.pools) * eachPool
+	s.hold() // to the end
+	held := all / busyShare
+	word := func(i int) string { return fmt.Sprintf("held-%05d", i) }
+	_, err := s.pour(ctx, held, func(ctx context.Context, r load.Request) error {
+		return s.Make(ctx, launchOf(s.pools[r.Index%len(s.pools)], word(r.Index), word(r.Index)))
+	})
+	if err != nil {
+		return err
+	}
+	err = s.wait(ctx, "all have begun", func() bool { return len(s.track.began) >= held })
+	if err = errors.Join(err, s.awaitIdle(ctx, s.pools...)); err != nil {
+		return err
+	}
+	if _, err := s.read(ctx); err != nil {
+		return err
+	}
+	s.work = func(ctx context.Context, _ string) { _ = s.pass(ctx, workTime) }
+	schedule := load.Poisson(rand.New(rand.NewPCG(s.bench.Seed, 1)), launchRate, warmUp+s.changes) //nolint:gosec // the same load again is what a seed is for
+	due := make([]time.Time, len(schedule))
+	name := func(i int) string { return fmt.Sprintf("change-%05d", i) }
+	return s.spell(ctx, "changes", func() error {
+		var refused atomic.Int64
+		behind := load.Offer(ctx, s.bench.Clock, schedule, func(ctx context.Context, r load.Request) {
+			due[r.Index] = r.Due
+			j := launchOf(s.pools[r.Index%len(s.pools)], name(r.Index), name(r.Index))
+			j.Spec.TTLSecondsAfterFinished = new(int32(1))
+			if s.Make(ctx, j) != nil {
+				refused.Add(1)
+			}
+		})
+		if n := refused.Load(); n > 0 {
+			return fmt.Errorf("%d launches were refused", n)
+		}
+		s.run.Count("changes: the load was behind by at most", result.Milliseconds, milliseconds(behind))
+		if err := s.wait(ctx, "all launches have begun", func() bool { return len(s.track.began) >= held+len(schedule) }); err != nil {
+			return err
+		}
+		for i, at := range schedule {
+			s.run.Took("changes: due → first instruction", at, s.track.beginnings(name(i))[0].Sub(due[i]))
+		}
+		s.run.Discard(warmUp)
+		return nil
+	})
+}
