@@ -52,7 +52,7 @@ func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.scenarios, "scenario", "", "the scenarios to measure, separated by commas (default: all): "+strings.Join(names(), ", "))
-	flags.BoolVar(&o.quick, "quick", false, "fewer and smaller cases, in five minutes")
+	flags.BoolVar(&o.quick, "quick", false, "fewer and smaller cases, in some minutes")
 	flags.StringVar(&o.compare, "compare", "", "measure nothing: compare this report with the baseline")
 	flags.IntVar(&o.runs, "runs", 0, "how often each case is measured (default 3, with -quick 1)")
 	flags.Uint64Var(&o.seed, "seed", 1, "makes the same load again")

@@ -5,11 +5,13 @@ package drive
 import (
 	"context"
 	"fmt"
-	"regexp"
+	"io"
 	"slices"
-	"strconv"
 	"strings"
 
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -26,38 +28,49 @@ func Writes(ctx context.Context, config *rest.Config) (map[string]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("count writes: %w", err)
 	}
-	text, err := c.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	text, err := c.Discovery().RESTClient().Get().AbsPath("/metrics").Stream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("count writes: %w", err)
 	}
-	return writesIn(string(text))
+	defer func() { _ = text.Close() }()
+	return writesIn(text)
 }
 
-var counter = regexp.MustCompile(`(?m)^apiserver_request_total\{(.*)\} (\S+)$`)
-
 // writesIn reads the API server's counters of requests.
-func writesIn(text string) (map[string]int, error) {
+func writesIn(text io.Reader) (map[string]int, error) {
+	families, err := Metrics(text)
+	if err != nil {
+		return nil, fmt.Errorf("read the API server's counters: %w", err)
+	}
 	counts := map[string]int{}
-	for _, match := range counter.FindAllStringSubmatch(text, -1) {
-		labels := map[string]string{}
-		for pair := range strings.SplitSeq(match[1], ",") {
-			key, value, _ := strings.Cut(pair, "=")
-			labels[key] = strings.Trim(value, `"`)
-		}
-		if !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE", "APPLY"}, labels["verb"]) ||
-			slices.Contains(Besides(), labels["resource"]) ||
-			labels["dry_run"] != "" || !strings.HasPrefix(labels["code"], "2") {
+	for _, m := range families["apiserver_request_total"].GetMetric() {
+		label := func(name string) string { return LabelOf(m, name) }
+		if !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE", "APPLY"}, label("verb")) ||
+			slices.Contains(Besides(), label("resource")) ||
+			label("dry_run") != "" || !strings.HasPrefix(label("code"), "2") {
 			continue
 		}
-		n, err := strconv.ParseFloat(match[2], 64)
-		if err != nil {
-			return nil, fmt.Errorf("read the API server's counters: %w", err)
+		name := label("verb") + " " + label("resource")
+		if sub := label("subresource"); sub != "" {
+			name += "/" + sub
 		}
-		name := labels["verb"] + " " + labels["resource"]
-		if labels["subresource"] != "" {
-			name += "/" + labels["subresource"]
-		}
-		counts[name] += int(n)
+		counts[name] += int(m.GetCounter().GetValue())
 	}
 	return counts, nil
+}
+
+// Metrics reads what a program exposes for Prometheus.
+func Metrics(text io.Reader) (map[string]*dto.MetricFamily, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(text)
+}
+
+// LabelOf is the value of a metric's label, empty if it has no such label.
+func LabelOf(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
 }

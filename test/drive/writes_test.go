@@ -3,6 +3,7 @@
 package drive
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +21,7 @@ apiserver_request_total{code="200",component="apiserver",dry_run="",group="",res
 apiserver_request_total{code="200",component="apiserver",dry_run="",group="coordination.k8s.io",resource="leases",scope="resource",subresource="",verb="PUT",version="v1"} 99
 apiserver_request_duration_seconds_count{resource="pods",verb="PATCH"} 5
 `
-	got, err := writesIn(text)
+	got, err := writesIn(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ apiserver_request_duration_seconds_count{resource="pods",verb="PATCH"} 5
 }
 
 func TestWritesInCountersThatAreNone(t *testing.T) {
-	if _, err := writesIn(`apiserver_request_total{code="201",dry_run="",resource="jobs",verb="POST"} many` + "\n"); err == nil {
+	if _, err := writesIn(strings.NewReader(`apiserver_request_total{code="201",dry_run="",resource="jobs",verb="POST"} many` + "\n")); err == nil {
 		t.Error("no error")
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"github.com/paia-tech/hotstandbyjob/test/drive"
 )
@@ -39,8 +37,7 @@ func (s *Space) Metrics(ctx context.Context) (Metrics, error) {
 		return nil, fmt.Errorf("read the operator's metrics: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
+	families, err := drive.Metrics(response.Body)
 	if err != nil {
 		return nil, fmt.Errorf("read the operator's metrics: %w", err)
 	}
@@ -58,7 +55,7 @@ func (m Metrics) Phases() map[string]Phase {
 	phases := map[string]Phase{}
 	for _, one := range m[phaseMetric].GetMetric() {
 		h := one.GetHistogram()
-		phases[labelOf(one, "phase")] = Phase{Count: h.GetSampleCount(), Took: time.Duration(h.GetSampleSum() * float64(time.Second))}
+		phases[drive.LabelOf(one, "phase")] = Phase{Count: h.GetSampleCount(), Took: time.Duration(h.GetSampleSum() * float64(time.Second))}
 	}
 	return phases
 }
@@ -68,7 +65,7 @@ func (m Metrics) Phases() map[string]Phase {
 func (m Metrics) Requests() map[string]int {
 	requests := map[string]int{}
 	for _, one := range m[requestMetric].GetMetric() {
-		verb, resource := labelOf(one, "verb"), labelOf(one, "resource")
+		verb, resource := drive.LabelOf(one, "verb"), drive.LabelOf(one, "resource")
 		if verb != "watch" && resource != "leases" {
 			requests[verb+" "+resource] += int(one.GetCounter().GetValue())
 		}
@@ -100,13 +97,4 @@ func (m Metrics) LongestReconcile() time.Duration {
 		}
 	}
 	return time.Duration(longest * float64(time.Second))
-}
-
-func labelOf(m *dto.Metric, name string) string {
-	for _, l := range m.GetLabel() {
-		if l.GetName() == name {
-			return l.GetValue()
-		}
-	}
-	return ""
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/kubernetes/pkg/controller/job/util"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
@@ -97,7 +97,7 @@ func (f *finisher) finish(ctx context.Context, run, jobs int, into *measure.Run)
 	watches.Go(func() {
 		w := drive.Watcher{Client: f.Client, Namespace: f.Namespace, Log: f.bench.Say}
 		w.Jobs(watching, func(_ watch.EventType, j *batchv1.Job) {
-			if complete(j) && len(c.beginnings(j.Name)) == 0 {
+			if util.IsJobSucceeded(j) && len(c.beginnings(j.Name)) == 0 {
 				c.begin(j.Name, f.bench.Clock.Now())
 			}
 		})
@@ -135,13 +135,4 @@ func (f *finisher) job(name string) *batchv1.Job {
 	j := coldOf(f.pool, name, name)
 	j.Spec.Template.Annotations = map[string]string{lab.ExitAnnotation: "0"}
 	return j
-}
-
-func complete(j *batchv1.Job) bool {
-	for _, c := range j.Status.Conditions {
-		if c.Type == batchv1.JobComplete && c.Status == corev1.ConditionTrue {
-			return true
-		}
-	}
-	return false
 }

@@ -106,15 +106,7 @@ func (r *refiller) empty(ctx context.Context, run, size int, into *measure.Run) 
 	if err != nil {
 		return err
 	}
-	err = r.wait(ctx, "all have begun", func() bool {
-		for i := range size {
-			if len(r.track.began[word(i)]) == 0 {
-				return false
-			}
-		}
-		return true
-	})
-	if err != nil {
+	if err := r.awaitBegun(ctx, "all have begun", size, word); err != nil {
 		return err
 	}
 	into.Count("all begun", result.Milliseconds, milliseconds(r.bench.Clock.Since(began)))
@@ -152,15 +144,7 @@ func (r *refiller) launchBeside(ctx context.Context, run int, when string, into 
 		return fmt.Errorf("%d launches beside were refused", n)
 	}
 	n := int(posted.Load())
-	err := r.wait(working, "the launches beside have begun", func() bool {
-		for i := range n {
-			if len(r.track.began[word(i)]) == 0 {
-				return false
-			}
-		}
-		return true
-	})
-	if err != nil {
+	if err := r.awaitBegun(working, "the launches beside have begun", n, word); err != nil {
 		return err
 	}
 	for i := range n {

@@ -134,18 +134,6 @@ func (s *scaler) atRest(ctx context.Context) error {
 	return s.spell(ctx, "at rest", func() error { return s.pass(ctx, s.rests) })
 }
 
-// pass lets time pass.
-func (s *scaler) pass(ctx context.Context, d time.Duration) error {
-	timer := s.bench.Clock.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C():
-		return nil
-	}
-}
-
 // restart kills the operator and starts it again: a launch that is posted meanwhile says when it serves.
 func (s *scaler) restart(ctx context.Context) error {
 	over := s.hold()

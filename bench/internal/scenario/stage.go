@@ -110,6 +110,29 @@ func (s *stage) wait(ctx context.Context, what string, holds func() bool) error 
 	return s.track.await(ctx, what, holds)
 }
 
+// pass lets time pass.
+func (s *stage) pass(ctx context.Context, d time.Duration) error {
+	timer := s.bench.Clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C():
+		return nil
+	}
+}
+
+// awaitBegun waits until the commands of the first n words have begun.
+func (s *stage) awaitBegun(ctx context.Context, what string, n int, word func(int) string) error {
+	next := 0 // those before have begun, and needn't be looked at again
+	return s.wait(ctx, what, func() bool {
+		for next < n && len(s.track.began[word(next)]) > 0 {
+			next++
+		}
+		return next == n
+	})
+}
+
 // hold has the commands of simulated pods run until over is called.
 func (s *stage) hold() (over func()) {
 	end := make(chan struct{})

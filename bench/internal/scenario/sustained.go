@@ -62,14 +62,7 @@ func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error
 	lasts := choose(s.bench, 15*time.Second, time.Minute)
 	err = s.bench.play(ctx, func(ctx context.Context, st *stage) error {
 		s.stage = st
-		st.work = func(ctx context.Context, _ string) {
-			timer := s.bench.Clock.NewTimer(workTime)
-			defer timer.Stop()
-			select {
-			case <-ctx.Done():
-			case <-timer.C():
-			}
-		}
+		st.work = func(ctx context.Context, _ string) { _ = st.pass(ctx, workTime) }
 		if err := st.fill(ctx, s.pool); err != nil {
 			return err
 		}
