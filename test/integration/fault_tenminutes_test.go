@@ -67,9 +67,7 @@ func TestTenMinutesOfCrashesMakeFewJobs(t *testing.T) {
 			for _, p := range e.Pods(troubled) {
 				e.Finish(&p, "7")
 			}
-			for _, job := range e.Jobs(troubled) {
-				g.Expect(hasCondition(job, batchv1.JobFailed)).To(gomega.BeTrue())
-			}
+			allFailed(e)(g)
 		})
 		h := e.Get(troubled)
 		expectCondition(gomega.NewWithT(t), h, v1alpha1.ConditionDegraded, "True", "UnitsFailing", "failed before it got work", "exit code 7")
@@ -85,16 +83,7 @@ func TestTenMinutesOfCrashesMakeFewJobs(t *testing.T) {
 			t.Errorf("%d failed Jobs are kept to look at, want 1", kept)
 		}
 
-		settled := func(g gomega.Gomega) {
-			live := 0
-			for _, job := range e.Jobs(troubled) {
-				if !hasCondition(job, batchv1.JobFailed) {
-					live += int(*job.Spec.Completions)
-				}
-			}
-			g.Expect(running(e, troubled)).To(gomega.Equal(live))
-		}
-		s.Elapse(troubled, longest+2*time.Minute, settled) // and a minute for the first unit to prove itself
+		s.Elapse(troubled, longest+2*time.Minute, allLiveRun(e)) // and a minute for the first unit to prove itself
 		expectHealthy(gomega.NewWithT(t), e.Get(troubled), wanted)
 		if most := history.Most(); most != wanted {
 			t.Errorf("at most %d units lived at a time, want %d", most, wanted)
@@ -174,4 +163,26 @@ func posts(requests []string) int {
 		}
 	}
 	return n
+}
+
+// allFailed says that all of the pool's Jobs have failed.
+func allFailed(e *kit.Env) func(gomega.Gomega) {
+	return func(g gomega.Gomega) {
+		for _, job := range e.Jobs(troubled) {
+			g.Expect(hasCondition(job, batchv1.JobFailed)).To(gomega.BeTrue())
+		}
+	}
+}
+
+// allLiveRun says that all units of the pool's Jobs that haven't failed are running.
+func allLiveRun(e *kit.Env) func(gomega.Gomega) {
+	return func(g gomega.Gomega) {
+		live := 0
+		for _, job := range e.Jobs(troubled) {
+			if !hasCondition(job, batchv1.JobFailed) {
+				live += int(*job.Spec.Completions)
+			}
+		}
+		g.Expect(running(e, troubled)).To(gomega.Equal(live))
+	}
 }
