@@ -63,6 +63,9 @@ if [[ " $* " == *" . "* ]]; then
 	[ "${HSJ_NO_BROWSER:-}" = 1 ] || tools/ui.sh install
 fi
 
+# client-go then panics where something in a cache is changed, which the pools' controller reads without copying it.
+export KUBE_CACHE_MUTATION_DETECTOR=true
+
 failed=()
 for module in "$@"; do
 	echo "== test $module"

@@ -62,13 +62,16 @@ func (c *bentClient) List(ctx context.Context, list client.ObjectList, options .
 	if err := c.Client.List(ctx, list, options...); err != nil {
 		return err
 	}
+	// What was listed may be the cache's own.
 	switch l := list.(type) {
 	case *batchv1.JobList:
 		for i := range l.Items {
+			l.Items[i] = *l.Items[i].DeepCopy()
 			c.bend(&l.Items[i])
 		}
 	case *corev1.PodList:
 		for i := range l.Items {
+			l.Items[i] = *l.Items[i].DeepCopy()
 			c.bend(&l.Items[i])
 		}
 	}

@@ -84,8 +84,7 @@ func (r *Reconciler) listUnits(ctx context.Context, s *snapshot) error {
 // deleted, are not touched.
 func (r *Reconciler) listJobs(ctx context.Context, h *v1alpha1.HotStandbyJob) ([]*batchv1.Job, error) {
 	var list batchv1.JobList
-	err := r.Client.List(ctx, &list, client.InNamespace(h.Namespace), client.MatchingFields{kube.PoolIndex: h.Name})
-	if err != nil {
+	if err := r.listCached(ctx, h, &list); err != nil {
 		return nil, fmt.Errorf("list Jobs: %w", err)
 	}
 	var owned []*batchv1.Job
@@ -93,6 +92,7 @@ func (r *Reconciler) listJobs(ctx context.Context, h *v1alpha1.HotStandbyJob) ([
 		job := &list.Items[i]
 		owner := metav1.GetControllerOf(job)
 		if owner == nil && job.DeletionTimestamp == nil {
+			job = job.DeepCopy() // it is told what it has become
 			if err := r.adopt(ctx, h, job); err != nil {
 				return nil, err
 			}
@@ -104,12 +104,17 @@ func (r *Reconciler) listJobs(ctx context.Context, h *v1alpha1.HotStandbyJob) ([
 	return owned, nil
 }
 
+// listCached lists the Jobs or pods that are labelled as a pool's. They are those of the cache and not copies of them, of which
+// each pass would make as many as the pool has units: they must not be changed.
+func (r *Reconciler) listCached(ctx context.Context, h *v1alpha1.HotStandbyJob, list client.ObjectList) error {
+	return r.Client.List(ctx, list, client.InNamespace(h.Namespace), client.MatchingFields{kube.PoolIndex: h.Name}, client.UnsafeDisableDeepCopy)
+}
+
 // listPods are the pods of the pool's Jobs, by Job. Pods that aren't labelled as the pool's, which an older operator
 // made, are not in the cache: they are looked up at the API server and labelled.
 func (r *Reconciler) listPods(ctx context.Context, s *snapshot) error {
 	var list corev1.PodList
-	err := r.Client.List(ctx, &list, client.InNamespace(s.pool.Namespace), client.MatchingFields{kube.PoolIndex: s.pool.Name})
-	if err != nil {
+	if err := r.listCached(ctx, s.pool, &list); err != nil {
 		return fmt.Errorf("list pods: %w", err)
 	}
 	s.pods = map[types.UID][]*corev1.Pod{}

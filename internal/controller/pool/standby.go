@@ -12,10 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
-	"github.com/paia-tech/hotstandbyjob/internal/kube"
 	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/pool"
 	"github.com/paia-tech/hotstandbyjob/internal/signal"
@@ -49,8 +47,7 @@ func (r *Reconciler) entrypoint() object.Entrypoint {
 // without an owner that the operator has made are adopted: a HotStandbyJob that was deleted without its pods left them.
 func (r *Reconciler) listStandbys(ctx context.Context, s *snapshot) error {
 	var list corev1.PodList
-	err := r.Client.List(ctx, &list, client.InNamespace(s.pool.Namespace), client.MatchingFields{kube.PoolIndex: s.pool.Name})
-	if err != nil {
+	if err := r.listCached(ctx, s.pool, &list); err != nil {
 		return fmt.Errorf("list pods: %w", err)
 	}
 	var pods []*corev1.Pod
@@ -64,6 +61,7 @@ func (r *Reconciler) listStandbys(ctx context.Context, s *snapshot) error {
 			}
 		case owner != nil && owner.UID == s.pool.UID:
 		case owner == nil && p.DeletionTimestamp == nil && p.Labels[v1alpha1.LabelRevision] != "":
+			p = p.DeepCopy() // it is told what it has become
 			if err := r.adopt(ctx, s.pool, p); err != nil {
 				return err
 			}
