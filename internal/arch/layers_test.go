@@ -49,7 +49,7 @@ func layers() map[string]layer {
 				"internal/leader", "internal/metric", "internal/object", "internal/scaler", "internal/standby", "internal/tally",
 				"internal/trace", "internal/ui", "internal/webhook",
 			},
-			others: append(kubernetes, "go.opentelemetry.io/otel", "github.com/prometheus/client_golang/"),
+			others: append(kubernetes, "github.com/KimMachineGun/automemlimit/memlimit", "github.com/prometheus/client_golang/", "go.opentelemetry.io/otel"),
 		},
 		// What happens to launches and pools, for metrics and journal.
 		"internal/tally": {

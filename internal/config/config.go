@@ -24,6 +24,7 @@ type Operator struct {
 	MetricsAddress       string
 	MetricsInsecure      bool
 	UIAddress            string
+	PprofAddress         string
 	ExecThroughAPIServer bool
 	RedisPasswordSecrets bool
 	Workers              int
@@ -69,6 +70,7 @@ func DefaultOperator() Operator {
 		HealthAddress:  ":8081",
 		MetricsAddress: ":8443",
 		UIAddress:      ":7444",
+		PprofAddress:   Off,
 		Workers:        16,
 		// Below the 100,000 indexes that an Indexed Job can have, with room for a whole burst.
 		SharedJobIndexes: 90_000,
@@ -89,6 +91,7 @@ func (c *Operator) Bind(f *flag.FlagSet) {
 	f.StringVar(&c.MetricsAddress, "metrics-address", c.MetricsAddress, "where /metrics is served, over TLS and to those who may `get` it; 0 turns it off")
 	f.BoolVar(&c.MetricsInsecure, "metrics-insecure", c.MetricsInsecure, "serve /metrics over plain HTTP, to everybody")
 	f.StringVar(&c.UIAddress, "ui-address", c.UIAddress, "where the page is served that shows what pools do, over TLS, by the operator that leads; its data is for those who may `list` pools; 0 turns it off")
+	f.StringVar(&c.PprofAddress, "pprof-address", c.PprofAddress, "where /debug/pprof/ is served, the profiles of Go programs, over plain HTTP and to everybody: an address of localhost, such as localhost:6060, unless you know who can reach it; 0 turns it off")
 	f.BoolVar(&c.ExecThroughAPIServer, "exec-through-apiserver", c.ExecThroughAPIServer, "run exec probes through the API server where the kubelet can't; needs the permission pods/exec (config/components/exec)")
 	f.BoolVar(&c.RedisPasswordSecrets, "redis-password-secrets", c.RedisPasswordSecrets, "read Redis passwords from the Secrets that pools name; needs the permission to get Secrets (config/components/redis-secrets)")
 	f.IntVar(&c.Workers, "workers", c.Workers, "pools that are worked on at the same time")
@@ -160,7 +163,7 @@ func (c *Operator) Validate() error {
 	if c.Workers < 1 {
 		faults = append(faults, fmt.Errorf("--workers is %d: it must be at least 1", c.Workers))
 	}
-	faults = append(faults, address("--ui-address", c.UIAddress))
+	faults = append(faults, address("--ui-address", c.UIAddress), address("--pprof-address", c.PprofAddress))
 	if c.LogFormat != "json" && c.LogFormat != "text" {
 		faults = append(faults, fmt.Errorf("--log-format is %q: it must be json or text", c.LogFormat))
 	}

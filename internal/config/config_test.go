@@ -92,7 +92,7 @@ func TestFlags(t *testing.T) {
 	}
 	err := f.Parse([]string{
 		"--namespace=games", "--leader-elect=false", "--leader-election-namespace=ops", "--health-address=:1", "--metrics-address=:2",
-		"--metrics-insecure", "--exec-through-apiserver", "--redis-password-secrets", "--workers=3", "--v=4", "--log-format=text",
+		"--metrics-insecure", "--pprof-address=localhost:6", "--exec-through-apiserver", "--redis-password-secrets", "--workers=3", "--v=4", "--log-format=text",
 		"--push=false", "--gateway-address=:3", "--gateway-url=https://gateway.example:443", "--webhook-address=127.0.0.1:4", "--certificate-secret=tls",
 		"--certificate-names=gateway.example, 10.0.0.1", "--standby-image=registry.example/operator:1", "--launch-workers=5",
 		"--price-per-pod-hour=0.25", "--otlp-endpoint=collector:4317",
@@ -103,6 +103,7 @@ func TestFlags(t *testing.T) {
 	want := DefaultOperator()
 	want.Namespace, want.LeaderElection, want.LeaderElectionSpace = "games", false, "ops"
 	want.HealthAddress, want.MetricsAddress, want.MetricsInsecure = ":1", ":2", true
+	want.PprofAddress = "localhost:6"
 	want.ExecThroughAPIServer, want.RedisPasswordSecrets = true, true
 	want.Workers, want.LogLevel, want.LogFormat = 3, 4, "text"
 	want.PricePerPodHour, want.OTLPEndpoint = 0.25, "collector:4317"
@@ -139,6 +140,7 @@ func TestValidate(t *testing.T) {
 		"a collector by FTP":   {func(c *Operator) { c.OTLPEndpoint = "ftp://collector:21" }, []string{"--otlp-endpoint"}},
 		"no page":              {change: func(c *Operator) { c.UIAddress = Off }},
 		"a page without port":  {func(c *Operator) { c.UIAddress = "localhost" }, []string{"--ui-address"}},
+		"profiles, anywhere":   {func(c *Operator) { c.PprofAddress = "6060" }, []string{"--pprof-address"}},
 		"all at once":          {func(c *Operator) { c.Workers, c.LogFormat, c.LogLevel = -1, "", -2 }, []string{"--workers", "--log-format", "--v"}},
 	} {
 		t.Run(name, func(t *testing.T) {

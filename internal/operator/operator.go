@@ -9,9 +9,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
+	goruntime "runtime"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel"
@@ -48,6 +51,7 @@ func Run(ctx context.Context, connect func() (*rest.Config, error), c config.Ope
 	log := Logger(os.Stderr, c)
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
+	limitMemory(log)
 	rc, err := connect()
 	if err != nil {
 		return fmt.Errorf("find a cluster (in a pod, --kubeconfig, KUBECONFIG or ~/.kube/config): %w", err)
@@ -60,6 +64,17 @@ func Run(ctx context.Context, connect func() (*rest.Config, error), c config.Ope
 		return fmt.Errorf("run: %w", err)
 	}
 	return nil
+}
+
+// limitMemory has the garbage collector keep below the memory limit of the container, if there is one: without it, the operator
+// would be killed for what is garbage already. GOMEMLIMIT, where it is set, counts more.
+func limitMemory(log logr.Logger) {
+	switch limit, err := memlimit.Set(); {
+	case err != nil:
+		log.V(1).Info("the memory limit can't be found out", "error", err)
+	case limit < math.MaxInt64:
+		log.Info("the garbage collector keeps below a limit", "bytes", limit)
+	}
 }
 
 // New is a manager with everything in it, ready to start.
@@ -113,6 +128,7 @@ func newManager(rc *rest.Config, c config.Operator, set *metric.Set) (ctrl.Manag
 	if err != nil {
 		return nil, err
 	}
+	profileContention(c)
 	rc = rest.CopyConfig(rc)
 	rc.QPS = -1 // the server's priority and fairness paces us: it knows what it can take
 	rc.Wrap(set.Transport)
@@ -127,6 +143,7 @@ func newManager(rc *rest.Config, c config.Operator, set *metric.Set) (ctrl.Manag
 		},
 		Metrics:                       metrics(c),
 		HealthProbeBindAddress:        c.HealthAddress,
+		PprofBindAddress:              c.PprofAddress,
 		LeaderElection:                c.LeaderElection,
 		LeaderElectionID:              LeaseName,
 		LeaderElectionNamespace:       c.LeaderElectionSpace,
@@ -142,6 +159,21 @@ func newManager(rc *rest.Config, c config.Operator, set *metric.Set) (ctrl.Manag
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
 	return mgr, nil
+}
+
+// Of what waits for a lock one in so many is noted, and of what is blocked otherwise one in so much time: neither is seen in
+// what the operator takes.
+const (
+	mutexFraction = 100
+	blockRate     = time.Millisecond
+)
+
+// profileContention has the profiles of locks and of what blocks say something, where somebody can read them.
+func profileContention(c config.Operator) {
+	if c.PprofAddress != config.Off {
+		goruntime.SetMutexProfileFraction(mutexFraction)
+		goruntime.SetBlockProfileRate(int(blockRate))
+	}
 }
 
 // metrics are served to those whom the cluster lets `get` them, unless told otherwise.

@@ -5,6 +5,7 @@
 package chart
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -22,16 +23,21 @@ func bothHelms(t *testing.T, test func(t *testing.T, version string)) {
 	}
 }
 
-// objects reads what Helm has made, by where in the chart it is from and in what order.
-func objects(t *testing.T, text string) (all []map[string]any) {
+// objects reads what Helm has made, by kind and name: the two put kinds that they don't know at different places.
+func objects(t *testing.T, text string) map[string]any {
 	t.Helper()
+	all := map[string]any{}
 	for document := range strings.SplitSeq("\n"+text, "\n---\n") {
-		var o map[string]any
-		if err := yaml.Unmarshal([]byte(document), &o); err != nil {
+		var o struct {
+			Kind     string
+			Metadata struct{ Name string }
+		}
+		var whole map[string]any
+		if err := errors.Join(yaml.Unmarshal([]byte(document), &o), yaml.Unmarshal([]byte(document), &whole)); err != nil {
 			t.Fatalf("%v: %s", err, document)
 		}
-		if len(o) > 0 {
-			all = append(all, o)
+		if len(whole) > 0 {
+			all[o.Kind+" "+o.Metadata.Name] = whole
 		}
 	}
 	return all
