@@ -22,10 +22,12 @@ type options struct {
 	scenarios string
 	quick     bool
 	compare   string
+	readme    bool
 	runs      int
 	seed      uint64
 	out       string
 	baseline  string
+	profiles  bool
 	lab       string
 	simNodes  int
 	node      string
@@ -54,10 +56,12 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.scenarios, "scenario", "", "the scenarios to measure, separated by commas (default: all): "+strings.Join(names(), ", "))
 	flags.BoolVar(&o.quick, "quick", false, "fewer and smaller cases, in some minutes")
 	flags.StringVar(&o.compare, "compare", "", "measure nothing: compare this report with the baseline")
+	flags.BoolVar(&o.readme, "readme", false, "measure nothing: write the table of README.md from the baseline")
 	flags.IntVar(&o.runs, "runs", 0, "how often each case is measured (default 3, with -quick 1)")
 	flags.Uint64Var(&o.seed, "seed", 1, "makes the same load again")
 	flags.StringVar(&o.out, "out", "dist/bench", "folder for the report")
 	flags.StringVar(&o.baseline, "baseline", "bench/baseline.json", "report that is compared with")
+	flags.BoolVar(&o.profiles, "profiles", false, "take profiles of the operator, with flame graphs; the numbers of such a run are those of an operator that is profiled")
 	flags.StringVar(&o.lab, "lab", "bench", "name of the lab; one that runs is used and left running")
 	flags.IntVar(&o.simNodes, "sim-nodes", 8, "simulated nodes of the lab")
 	flags.StringVar(&o.node, "node", "auto", "real node of the lab: auto, real, none")

@@ -22,8 +22,10 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/machine"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/page"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/profile"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/scenario"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
 	"github.com/paia-tech/hotstandbyjob/lab"
 )
 
@@ -32,6 +34,7 @@ const (
 	reportFile  = "report.json"
 	samplesFile = "samples.csv.gz"
 	pageFile    = "report.html"
+	profiles    = "profiles" // a folder
 )
 
 // run measures, or compares.
@@ -43,6 +46,9 @@ func run(ctx context.Context, o options) error {
 	o.out, o.baseline = in(root, o.out), in(root, o.baseline)
 	if o.compare != "" {
 		return compare(os.Stdout, in(root, o.compare), o.baseline)
+	}
+	if o.readme {
+		return writeTable(filepath.Join(root, "README.md"), o.baseline)
 	}
 	log.SetLogger(logr.Discard()) // of the client's library: what matters is in its errors
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
@@ -74,10 +80,12 @@ func measureAll(ctx context.Context, o options, report *result.Report) (err erro
 	if err != nil {
 		return err
 	}
+	recorder := &profile.Recorder{Folder: filepath.Join(o.out, profiles), Clock: clock.RealClock{}}
+	defer func() { report.Profiles = recorder.Flames() }()
 	l := labs{options: o}
 	defer cluster.Finally(ctx, &err, l.close)
 	b := scenario.Bench{
-		Clock: clock.RealClock{}, Open: l.open(false), OpenDefaults: l.open(true), Quick: o.quick, Runs: o.runs, Seed: o.seed,
+		Clock: clock.RealClock{}, Open: l.open(false), OpenDefaults: l.open(true), Quick: o.quick, Runs: o.runs, Seed: o.seed, Record: recorder.Record,
 		Say: func(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) },
 	}
 	for _, s := range chosen {
@@ -116,7 +124,7 @@ func (l *labs) open(defaults bool) func(context.Context) (*cluster.Cluster, erro
 		}
 		o := cluster.Options{
 			Name: l.options.lab, Node: lab.NodeMode(l.options.node), SimNodes: l.options.simNodes, Operator: l.program, Folder: l.options.out,
-			Progress: os.Stdout,
+			Profiles: l.options.profiles, Progress: os.Stdout,
 		}
 		if defaults {
 			o.Name, o.Node, o.DefaultClientLimits = o.Name+"-defaults", lab.None, true
@@ -170,6 +178,26 @@ func compare(to io.Writer, path, baselinePath string) error {
 		}
 	}
 	return result.WriteDifferences(to, result.Compare(baseline, report))
+}
+
+// writeTable puts the table of a report into a document.
+func writeTable(path, reportPath string) error {
+	report, err := result.Read(reportPath)
+	if err != nil {
+		return err
+	}
+	document, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read the document for the table: %w", err)
+	}
+	text, err := table.Replace(string(document), table.Markdown(report, scenario.Rows()))
+	if err != nil {
+		return fmt.Errorf("write the table into %s: %w", path, err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // everybody may read it
+		return fmt.Errorf("write the table: %w", err)
+	}
+	return nil
 }
 
 // versions are those of what runs. A tree that isn't a checkout has no commit.

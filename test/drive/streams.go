@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,7 @@ type Streams struct {
 	wait      sync.WaitGroup
 	mu        sync.Mutex
 	known     map[types.UID]bool
+	says      map[types.UID]func(context.Context, standbyv1.Work) error // those that are attached, of pools with assignment Pull
 
 	attached, ran atomic.Int32
 }
@@ -58,6 +60,17 @@ func (s *Streams) Attached() int { return int(s.attached.Load()) }
 
 // Ran is how many pods have been given a launch so far.
 func (s *Streams) Ran() int { return int(s.ran.Load()) }
+
+// Busy has a pod that is attached say that it is busy (busyProbe.mode: report).
+func (s *Streams) Busy(ctx context.Context, pod types.UID) error {
+	s.mu.Lock()
+	say, ok := s.says[pod]
+	s.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("pod %s isn't attached", pod)
+	}
+	return say(ctx, standbyv1.Work_WORK_BUSY)
+}
 
 // See is given all pods, as a Watcher shows them. One that is new lives until ctx ends.
 func (s *Streams) See(ctx context.Context, event watch.EventType, p *corev1.Pod) {
@@ -117,7 +130,20 @@ func (s *Streams) attach(ctx context.Context, p *corev1.Pod) (ran bool, err erro
 		r.Header.Set("Authorization", "Bearer "+token.Status.Token)
 		return transport.RoundTrip(r)
 	})}, s.URL)
-	stream, err := pod.Attach(ctx, &standbyv1.AttachRequest{})
+	request := &standbyv1.AttachRequest{}
+	if _, pushed := p.Annotations[v1alpha1.AnnotationPayload]; !pushed {
+		request.Activity = &standbyv1.Activity{Work: standbyv1.Work_WORK_IDLE}
+		s.mu.Lock()
+		if s.says == nil {
+			s.says = map[types.UID]func(context.Context, standbyv1.Work) error{}
+		}
+		s.says[p.UID] = func(ctx context.Context, work standbyv1.Work) error {
+			_, err := pod.Report(ctx, &standbyv1.ReportRequest{Activity: &standbyv1.Activity{Work: work}})
+			return err
+		}
+		s.mu.Unlock()
+	}
+	stream, err := pod.Attach(ctx, request)
 	if err != nil {
 		return false, err
 	}

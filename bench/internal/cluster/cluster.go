@@ -32,6 +32,8 @@ type Options struct {
 	SimNodes int
 	// DefaultClientLimits leaves the limits of the cluster's own controllers as Kubernetes sets them.
 	DefaultClientLimits bool
+	// Profiles has operators serve their profiles.
+	Profiles bool
 	// Operator is the operator's program; BuildOperator makes it.
 	Operator string
 	// Folder is for logs and images.

@@ -36,6 +36,7 @@ type Space struct {
 
 	keeps    bool
 	metrics  string // URL of the operator's
+	profiles string // the same of its profiles; empty: there are none
 	operator *exec.Cmd
 	log      *os.File
 	ended    func() error
@@ -73,11 +74,11 @@ func (s *Space) start(ctx context.Context, flags []string) error {
 	if s.keeps {
 		host, name = "127.0.0.1", "localhost" // a certificate that is kept must be for a name
 	}
-	address, err := freeAddress(ctx, host)
+	address, err := FreeAddress(ctx, host)
 	if err != nil {
 		return err
 	}
-	metrics, err := freeAddress(ctx, s.Host)
+	metrics, err := FreeAddress(ctx, s.Host)
 	if err != nil {
 		return err
 	}
@@ -90,6 +91,14 @@ func (s *Space) start(ctx context.Context, flags []string) error {
 		"--leader-elect=false", "--health-address=0", "--metrics-address=" + metrics, "--metrics-insecure", "--ui-address=0", "--webhook-address=0",
 		"--gateway-address=" + address, "--gateway-url=" + s.URL, "--standby-image=" + lab.OperatorImage, "--log-format=text",
 	}, flags...)
+	if s.options.Profiles {
+		address, err := FreeAddress(ctx, "127.0.0.1")
+		if err != nil {
+			return err
+		}
+		s.profiles = "http://" + address + "/debug/pprof/"
+		s.Flags = append(s.Flags, "--pprof-address="+address)
+	}
 	if s.log, err = os.Create(filepath.Join(s.options.Folder, s.Namespace+".log")); err != nil {
 		return fmt.Errorf("start the operator: %w", err)
 	}
@@ -120,6 +129,9 @@ func (s *Space) Restart(ctx context.Context) error {
 	_ = s.ended() // by that signal
 	return s.run(ctx)
 }
+
+// Profiles is the URL of the operator's, empty if it has none.
+func (s *Space) Profiles() string { return s.profiles }
 
 // Usage is what the operator has used so far.
 func (s *Space) Usage() (machine.Usage, error) {
@@ -199,8 +211,8 @@ func Finally(ctx context.Context, err *error, end func(context.Context) error) {
 	*err = errors.Join(*err, end(ctx))
 }
 
-// freeAddress is host:port on which nobody listens.
-func freeAddress(ctx context.Context, host string) (string, error) {
+// FreeAddress is host:port on which nobody listens.
+func FreeAddress(ctx context.Context, host string) (string, error) {
 	var config net.ListenConfig
 	listen, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {

@@ -22,6 +22,8 @@ type Report struct {
 	// Versions are those of what ran: of Go, Kubernetes and this repository's commit.
 	Versions  map[string]string `json:"versions"`
 	Scenarios []Scenario        `json:"scenarios"`
+	// Profiles are the flame graphs in the folder of the same name, if the operator was profiled, which slows it down.
+	Profiles []string `json:"profiles,omitempty"`
 }
 
 // Scenario is a question, and the cases that answer it.

@@ -13,6 +13,13 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/load"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
+)
+
+// What the scenario counts, and the table shows.
+const (
+	allBound = "all bound"
+	allRaw   = "raw: all Job POSTs and pod patches"
 )
 
 // connections is how many requests a load has under way at the same time. The others wait, and that counts.
@@ -25,6 +32,11 @@ func bursts() Scenario {
 			"same time, and 32 requests are under way at once. Beside it, in the same run: as many Job POSTs, each followed by a pod patch, " +
 			"with as many under way. API writes are those of all components, from the burst until all is bound and the pool is full again, " +
 			"without the tokens that pods ask for.",
+		Rows: []table.Row{
+			{What: "launches at once, until all are bound", Number: each(allBound), Than: "as many Job POSTs and pod patches", Beside: each(allRaw)},
+			{What: "API writes of all components for each, bound and refilled", Number: each(writesEach)},
+			{What: "operator CPU for each", Number: each(cpuEach)},
+		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
 			for _, size := range choose(b, []int{300}, []int{50, 300, 1000, 3000}) {
@@ -50,7 +62,7 @@ type burster struct {
 }
 
 func (b *burster) measure(ctx context.Context) (runs []*measure.Run, err error) {
-	err = b.bench.play(ctx, func(ctx context.Context, s *stage) error {
+	err = b.bench.play(ctx, fmt.Sprintf("burst-%d", b.size), func(ctx context.Context, s *stage) error {
 		b.stage = s
 		if err := s.fill(ctx, b.pool); err != nil {
 			return err
@@ -87,7 +99,7 @@ func (b *burster) raw(ctx context.Context, run, size int, into *measure.Run) err
 	if err != nil {
 		return err
 	}
-	into.Count("raw: all Job POSTs and pod patches", result.Milliseconds, milliseconds(all))
+	into.Count(allRaw, result.Milliseconds, milliseconds(all))
 	return b.Clear(ctx)
 }
 
@@ -142,11 +154,11 @@ func (b *burster) launched(into *measure.Run, began time.Time, size int, word fu
 		begun := b.track.beginnings(word(i))[0].Sub(began)
 		lastBound, lastBegun = max(lastBound, bound.at.Sub(began)), max(lastBegun, begun)
 		into.Took("due → claim seen", 0, bound.at.Sub(began))
-		into.Took("due → first instruction", 0, begun)
+		into.Took(dueToFirst, 0, begun)
 	}
-	into.Count("all bound", result.Milliseconds, milliseconds(lastBound))
+	into.Count(allBound, result.Milliseconds, milliseconds(lastBound))
 	into.Count("all begun", result.Milliseconds, milliseconds(lastBegun))
-	into.Count("cold starts", result.Count, float64(cold))
+	into.Count(coldStarts, result.Count, float64(cold))
 	if base := into.Numbers()["raw: all Job POSTs and pod patches"].Value; base > 0 {
 		into.Count("all bound to raw POSTs and patches", result.Times, milliseconds(lastBound)/base)
 	}

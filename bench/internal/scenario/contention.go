@@ -14,8 +14,15 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/load"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
 	hsj "github.com/paia-tech/hotstandbyjob/client"
 	"github.com/paia-tech/hotstandbyjob/client/launcherv1"
+)
+
+// What launches take that get one of the last pods, and those that don't.
+const (
+	startWon  = "start → pod seen, won"
+	startLost = "start → pod seen, lost"
 )
 
 // last is how many pods are idle when many want them.
@@ -27,6 +34,9 @@ func contention() Scenario {
 		About: fmt.Sprintf("The last %d idle pods of a pool that can't grow, on simulated nodes, wanted by all at once: by 2 clients, and by 32, half of which POST a "+
 			"Job and half call the gateway, four times as many launches as there are pods in all. Each pod goes to one launch and each launch gets "+
 			"one pod, which is checked; those that lose start cold, and what that costs them is how much later their pod is seen.", last),
+		Rows: []table.Row{
+			{What: "launches for the last idle pods: who gets one, p50", Number: each(startWon + " p50"), Than: "who gets none and starts cold", Beside: each(startLost + " p50")},
+		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
 			for _, clients := range []int{2, 32} {
@@ -54,7 +64,7 @@ type contender struct {
 }
 
 func (c *contender) measure(ctx context.Context) (runs []*measure.Run, err error) {
-	err = c.bench.play(ctx, func(ctx context.Context, s *stage) error {
+	err = c.bench.play(ctx, fmt.Sprintf("contention-%d", c.clients), func(ctx context.Context, s *stage) error {
 		c.stage = s
 		if err := s.fill(ctx, c.pool); err != nil {
 			return err
@@ -121,9 +131,9 @@ func (c *contender) winners(jobs []string, began time.Time, into *measure.Run) e
 			return fmt.Errorf("launch %s has %d pods, the last of which launch %q has as well", job, b.pods, other)
 		}
 		has[b.pod] = job
-		what := "start → pod seen, lost"
+		what := startLost
 		if b.cold == "" {
-			what = "start → pod seen, won"
+			what = startWon
 			warm++
 		}
 		into.Took(what, 0, b.at.Sub(began))

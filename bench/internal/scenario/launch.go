@@ -14,6 +14,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/machine"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
 	hsj "github.com/paia-tech/hotstandbyjob/client"
 	"github.com/paia-tech/hotstandbyjob/client/launcherv1"
 	"github.com/paia-tech/hotstandbyjob/test/drive"
@@ -41,6 +42,12 @@ func launches() Scenario {
 		About: "One launch at a time, when all pods of a pool of three are idle and the machine is at rest (half a second with its processors four fifths idle): from the POST of the Job, or the call of the gateway, to the " +
 			"first instruction of its command, as the command itself says. Beside it, in turn: the two writes that a launch can't do " +
 			"without, made by themselves, and the same Job without a pool, run by the cluster's own controller with the image present.",
+		Rows: []table.Row{
+			{What: "a launch in a warm pod, p50", Number: each(postToFirst + " p50"), Than: "the two writes that it can't do without", Beside: each(rawBoth + " p50")},
+			{What: "the same beside a cold start, p50", Number: each(postToFirst + " p50"), Than: "a Job without a pool", Beside: each(coldToFirst + " p50")},
+			{What: "the same, p99", Number: each(postToFirst + " p99"), Than: "a Job without a pool", Beside: each(coldToFirst + " p99")},
+			{What: "a launch by the gateway, p50", Number: each(gatewayToFirst + " p50"), Than: "the two writes", Beside: each(rawBoth + " p50")},
+		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			c, err := b.Open(ctx)
 			if err != nil {
@@ -83,7 +90,7 @@ type launcher struct {
 }
 
 func (l *launcher) measure(ctx context.Context) (runs []*measure.Run, err error) {
-	err = l.bench.play(ctx, func(ctx context.Context, s *stage) error {
+	err = l.bench.play(ctx, "launch", func(ctx context.Context, s *stage) error {
 		l.stage = s
 		if l.real {
 			w, err := drive.Listen(ctx, s.Host, func(stamp drive.Stamp) { s.track.begin(stamp.Words[0], stamp.At()) })

@@ -20,6 +20,12 @@ const quietTime = 2 * time.Second
 // tokens are what simulated pods ask for in the kubelet's place; they are no write to etcd, either.
 const tokens = "POST serviceaccounts/token"
 
+// What each launch costs.
+const (
+	writesEach = "API writes for each launch"
+	cpuEach    = "operator CPU for each launch"
+)
+
 // meter is what had been written and used when it was read.
 type meter struct {
 	writes map[string]int // of all components
@@ -74,15 +80,15 @@ func note(r *measure.Run, launches int, before, after meter) {
 	for what, n := range after.writes {
 		if n -= before.writes[what]; n > 0 && what != tokens {
 			all += n
-			r.Count("API writes for each launch: "+what, result.Each, float64(n)/float64(launches))
+			r.Count(writesEach+": "+what, result.Each, float64(n)/float64(launches))
 		}
 	}
-	r.Count("API writes for each launch", result.Each, float64(all)/float64(launches))
+	r.Count(writesEach, result.Each, float64(all)/float64(launches))
 	own := 0
 	for what, n := range after.own {
 		own += n - before.own[what]
 	}
-	r.Count("API writes for each launch, the operator's own", result.Each, float64(own)/float64(launches))
-	r.Count("operator CPU for each launch", result.Milliseconds, (after.usage.CPU-before.usage.CPU)*1000/float64(launches))
+	r.Count(writesEach+", the operator's own", result.Each, float64(own)/float64(launches))
+	r.Count(cpuEach, result.Milliseconds, (after.usage.CPU-before.usage.CPU)*1000/float64(launches))
 	r.Count("operator memory at most", result.Mebibytes, float64(after.usage.Peak)/(1<<20))
 }

@@ -4,8 +4,10 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
 	"github.com/paia-tech/hotstandbyjob/lab"
 	"github.com/paia-tech/hotstandbyjob/test/drive"
 )
@@ -33,35 +36,64 @@ const (
 func reaction() Scenario {
 	return Scenario{
 		Name: "reaction",
-		About: "A pod of a pool with assignment Pull on simulated nodes says by its annotation that it is busy: from when that is sent to the API server " +
-			"until the Job that replaces it is seen. One at a time. Beside it: the two writes by themselves.",
+		About: "A pod of a pool with assignment Pull says that it is busy: from when that is sent until the Job that replaces it is seen, one at a time. " +
+			"By its annotation, by the gateway as its entrypoint does, and by a Redis server that notifies, on simulated nodes; and by HTTP on the real " +
+			"node, where the operator asks each pod once a second. Beside it: one pod patch and one Job POST by themselves.",
+		Rows: []table.Row{
+			{What: "a unit says that it is busy → its replacement is created, p50", Number: each(busyToMade + " p50"), Than: "the two writes", Beside: each(rawPatchMade + " p50")},
+			{What: "the same, p99", Number: each(busyToMade + " p99"), Than: "the two writes", Beside: each(rawPatchMade + " p99")},
+		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
-			for _, pods := range choose(b, []int{10, 100}, []int{10, 100, 1000}) {
-				r := reactor{bench: b, pool: pulledPool("pull", pods)}
-				runs, err := r.measure(ctx)
-				if err != nil {
-					return cases, err
+			for _, tc := range []struct {
+				name  string
+				by    signal
+				sizes []int
+			}{
+				{"annotation", &byAnnotation{}, choose(b, []int{100}, []int{10, 100, 1000})},
+				{"report", &byReport{}, choose(b, []int{100}, []int{10, 100, 1000})},
+				{"redis", &byRedis{}, choose(b, []int{100}, []int{10, 100, 1000})},
+				{"http", byHTTP{}, []int{httpPods}},
+			} {
+				for _, pods := range tc.sizes {
+					name := fmt.Sprintf("%s, %d pods", tc.name, pods)
+					r := reactor{bench: b, name: name, by: tc.by, pool: pulledPool("pull", pods)}
+					runs, err := r.measure(ctx)
+					if errors.Is(err, errNoRedis) || errors.Is(err, errNoNode) {
+						b.Say("reaction by %s isn't measured: %v", tc.name, err)
+						continue
+					}
+					if err != nil {
+						return cases, err
+					}
+					cases = append(cases, result.CaseOf(name, runs))
 				}
-				cases = append(cases, result.CaseOf(fmt.Sprintf("annotation, %d pods", pods), runs))
 			}
 			return cases, nil
 		},
 	}
 }
 
-// pulledPool is a pool on simulated nodes whose pods say by an annotation that they are busy.
+// httpPods is how many pods are asked by HTTP: they are real.
+const httpPods = 10
+
+// errNoNode is why a case isn't measured.
+var errNoNode = errors.New("the lab has no real node")
+
+// pulledPool is a pool on simulated nodes whose pods take their work themselves.
 func pulledPool(name string, idle int) *v1alpha1.HotStandbyJob {
 	h := simulatedPool(name, idle)
 	h.Spec.Assignment = v1alpha1.AssignmentPull
-	h.Spec.BusyProbe.Mode = v1alpha1.BusyByAnnotation
 	return h
 }
 
 // reactor turns pods busy.
 type reactor struct {
 	bench Bench
+	name  string
+	by    signal
 	pool  *v1alpha1.HotStandbyJob
+	said  map[types.UID]bool // pods that have said that they are idle, and whether they are busy by now
 
 	*stage
 	mu      sync.Mutex
@@ -70,8 +102,16 @@ type reactor struct {
 }
 
 func (r *reactor) measure(ctx context.Context) (runs []*measure.Run, err error) {
-	err = r.bench.play(ctx, func(ctx context.Context, s *stage) error {
-		r.stage, r.jobs, r.changed = s, map[types.UID]time.Time{}, make(chan struct{}, 1)
+	err = r.bench.play(ctx, "reaction-"+strings.ReplaceAll(r.name, ", ", "-"), func(ctx context.Context, s *stage) (err error) {
+		r.stage, r.said, r.jobs, r.changed = s, map[types.UID]bool{}, map[types.UID]time.Time{}, make(chan struct{}, 1)
+		end, err := r.by.prepare(ctx, s, r.pool)
+		defer func() { err = errors.Join(err, end()) }()
+		if err != nil {
+			return err
+		}
+		if !lab.Simulated(&r.pool.Spec.JobTemplate.Template.Spec) && !s.Lab.HasNode() {
+			return errNoNode
+		}
 		watching, stop := context.WithCancel(ctx)
 		var watches sync.WaitGroup
 		defer watches.Wait()
@@ -82,7 +122,7 @@ func (r *reactor) measure(ctx context.Context) (runs []*measure.Run, err error) 
 		if err := s.Make(ctx, r.pool); err != nil {
 			return err
 		}
-		runs, err = r.bench.repeat(fmt.Sprintf("reaction of %d pods", r.pool.Spec.IdleTarget), func(run int, into *measure.Run) error {
+		runs, err = r.bench.repeat("reaction by "+r.name, func(run int, into *measure.Run) error {
 			turns := choose(r.bench, 10, 30)
 			if run == 0 {
 				turns = 3
@@ -120,15 +160,8 @@ func (r *reactor) turn(ctx context.Context, name string, into *measure.Run) erro
 	if err != nil {
 		return err
 	}
-	patch := func(p *corev1.Pod, key, value string) error {
-		text := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, key, value)
-		if err := r.Client.Patch(ctx, p, client.RawPatch(types.MergePatchType, []byte(text))); err != nil {
-			return fmt.Errorf("patch pod %s: %w", p.Name, err)
-		}
-		return nil
-	}
 	began := r.bench.Clock.Now()
-	if err := patch(&pods[len(pods)-1], "example.com/raw", name); err != nil {
+	if err := annotate(ctx, r.Client, &pods[len(pods)-1], "example.com/raw", name); err != nil {
 		return err
 	}
 	j := coldOf(r.pool, name)
@@ -140,7 +173,8 @@ func (r *reactor) turn(ctx context.Context, name string, into *measure.Run) erro
 
 	before := r.known()
 	began = r.bench.Clock.Now()
-	if err := patch(&pods[0], v1alpha1.AnnotationBusy, "true"); err != nil {
+	r.said[pods[0].UID] = true
+	if err := r.by.busy(ctx, &pods[0]); err != nil {
 		return err
 	}
 	waiting, cancel := context.WithTimeout(ctx, stepTime)
@@ -167,8 +201,9 @@ func (r *reactor) known() map[types.UID]time.Time {
 	return maps.Clone(r.jobs)
 }
 
-// full returns the pods that are idle when the pool has as many as it shall have.
+// full returns the pods that are idle when the pool has as many as it shall have, and the operator knows that.
 func (r *reactor) full(ctx context.Context) (idle []corev1.Pod, err error) {
+	var fault error
 	err = cluster.Await(ctx, "the pool is full", func(ctx context.Context) bool {
 		var list corev1.PodList
 		if r.Client.List(ctx, &list, client.InNamespace(r.Namespace), client.MatchingLabels{v1alpha1.LabelName: r.pool.Name}) != nil {
@@ -176,11 +211,23 @@ func (r *reactor) full(ctx context.Context) (idle []corev1.Pod, err error) {
 		}
 		idle = idle[:0]
 		for _, p := range list.Items {
-			if p.Annotations[v1alpha1.AnnotationBusy] != "true" && p.DeletionTimestamp == nil && podutil.IsPodReady(&p) && lab.Simulated(&p.Spec) {
-				idle = append(idle, p)
+			if p.DeletionTimestamp != nil || !podutil.IsPodReady(&p) || r.said[p.UID] {
+				continue
 			}
+			if _, known := r.said[p.UID]; !known {
+				if fault = r.by.idle(ctx, &p); fault != nil {
+					return true
+				}
+				r.said[p.UID] = false
+			}
+			idle = append(idle, p)
 		}
-		return len(idle) == int(r.pool.Spec.IdleTarget)
+		if len(idle) != int(r.pool.Spec.IdleTarget) {
+			return false
+		}
+		h := &v1alpha1.HotStandbyJob{}
+		err := r.Client.Get(ctx, client.ObjectKeyFromObject(r.pool), h)
+		return err == nil && h.Status.IdleCount == r.pool.Spec.IdleTarget
 	})
-	return idle, err
+	return idle, errors.Join(err, fault)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/load"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
 )
 
 const (
@@ -24,11 +25,21 @@ const (
 	besidePool = 200
 )
 
+// fullAgain is how long the emptied pool takes.
+const fullAgain = "full again"
+
+// besideWhen is what launches of the other pool take.
+func besideWhen(when string) string { return "beside, " + when + ": due → first instruction" }
+
 func refills() Scenario {
 	return Scenario{
 		Name: "refill",
 		About: fmt.Sprintf("A pool on simulated nodes is emptied at once, 32 requests under way, and is full again when as many pods are idle and attached as before. "+
 			"Meanwhile another pool of %d pods has %d launches a second at random times, as it has before without that.", besidePool, besideRate),
+		Rows: []table.Row{
+			{What: "a pool emptied at once is full again", Number: each(fullAgain)},
+			{What: "launches of another pool meanwhile, p50", Number: each(besideWhen("meanwhile") + " p50"), Than: "before", Beside: each(besideWhen("alone") + " p50")},
+		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
 			size := choose(b, 200, 1000)
@@ -51,7 +62,7 @@ type refiller struct {
 }
 
 func (r *refiller) measure(ctx context.Context) (runs []*measure.Run, err error) {
-	err = r.bench.play(ctx, func(ctx context.Context, s *stage) error {
+	err = r.bench.play(ctx, "refill", func(ctx context.Context, s *stage) error {
 		r.stage = s
 		if err := errors.Join(s.Make(ctx, r.pool), s.Make(ctx, r.beside)); err != nil {
 			return err
@@ -113,14 +124,14 @@ func (r *refiller) empty(ctx context.Context, run, size int, into *measure.Run) 
 	if err := r.wait(ctx, "the pool is full", func() bool { return r.track.idleIn(r.pool) == int(r.pool.Spec.IdleTarget) }); err != nil {
 		return err
 	}
-	into.Count("full again", result.Milliseconds, milliseconds(r.bench.Clock.Since(began)))
+	into.Count(fullAgain, result.Milliseconds, milliseconds(r.bench.Clock.Since(began)))
 	cold := 0
 	for i := range size {
 		if r.track.binding(word(i)).cold != "" {
 			cold++
 		}
 	}
-	into.Count("cold starts", result.Count, float64(cold))
+	into.Count(coldStarts, result.Count, float64(cold))
 	return nil
 }
 
@@ -148,7 +159,7 @@ func (r *refiller) launchBeside(ctx context.Context, run int, when string, into 
 		return err
 	}
 	for i := range n {
-		into.Took("beside, "+when+": due → first instruction", 0, r.track.beginnings(word(i))[0].Sub(due[i]))
+		into.Took(besideWhen(when), 0, r.track.beginnings(word(i))[0].Sub(due[i]))
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/load"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
 )
 
 const (
@@ -26,12 +27,25 @@ const (
 	launchRate = 25
 )
 
+// What the table shows.
+const (
+	atRest       = "at rest"
+	restMemory   = atRest + ": operator memory"
+	restRequests = atRest + ": API requests"
+	servesAgain  = "killed and started → a launch has its pod"
+)
+
 func scale() Scenario {
 	return Scenario{
 		Name: "scale",
 		About: fmt.Sprintf("Many pools of %d idle pods each, on simulated nodes whose pods all hold their streams to the gateway: what the operator uses "+
 			"and asks the API server for at rest; how long it takes to serve again when it is killed and started, without and with its pods "+
 			"attached; then a fifth of the pods are busy, and %d launches a second begin and end.", eachPool, launchRate),
+		Rows: []table.Row{
+			{What: "operator memory at rest", Number: each(restMemory)},
+			{What: "API requests at rest", Number: each(restRequests)},
+			{What: "operator killed and started → a launch has its pod", Number: each(servesAgain)},
+		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
 			for _, pools := range choose(b, []int{10}, []int{10, 100}) {
@@ -63,7 +77,7 @@ type scaler struct {
 
 func (s *scaler) measure(ctx context.Context, into *measure.Run) error {
 	s.run = into
-	return s.bench.playIn(ctx, cluster.SpaceOptions{KeepCertificate: true}, func(ctx context.Context, st *stage) error {
+	return s.bench.playIn(ctx, fmt.Sprintf("scale-%d", len(s.pools)*eachPool), cluster.SpaceOptions{KeepCertificate: true}, func(ctx context.Context, st *stage) error {
 		s.stage = st
 		s.bench.Say("%d pools: filling them", len(s.pools))
 		began := s.bench.Clock.Now()
@@ -80,7 +94,7 @@ func (s *scaler) measure(ctx context.Context, into *measure.Run) error {
 			name string
 			do   func(context.Context) error
 		}{
-			{"at rest", s.atRest}, {"restart", s.restart}, {"changes", s.change},
+			{atRest, s.atRest}, {"restart", s.restart}, {"changes", s.change},
 		} {
 			s.bench.Say("%d pools: %s", len(s.pools), step.name)
 			if err := step.do(ctx); err != nil {
@@ -131,7 +145,7 @@ func (s *scaler) atRest(ctx context.Context) error {
 	if _, err := s.read(ctx); err != nil { // returns when nothing is written any more
 		return err
 	}
-	return s.spell(ctx, "at rest", func() error { return s.pass(ctx, s.rests) })
+	return s.spell(ctx, atRest, func() error { return s.pass(ctx, s.rests) })
 }
 
 // restart kills the operator and starts it again: a launch that is posted meanwhile says when it serves.
@@ -153,7 +167,7 @@ func (s *scaler) restart(ctx context.Context) error {
 	if b := s.track.binding(word); b.cold != "" {
 		return fmt.Errorf("the launch started cold: %s", b.cold)
 	}
-	s.run.Count("killed and started → a launch has its pod", result.Milliseconds, milliseconds(s.track.binding(word).at.Sub(began)))
+	s.run.Count(servesAgain, result.Milliseconds, milliseconds(s.track.binding(word).at.Sub(began)))
 	all := len(s.pools) * eachPool
 	err := cluster.Await(ctx, "all pods are attached again", func(context.Context) bool { return s.streams.Attached()-attached >= all })
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
 )
 
 // Scenario is a question.
@@ -21,12 +22,26 @@ type Scenario struct {
 	// About says what is measured, and on what.
 	About string
 	Run   func(context.Context, Bench) ([]result.Case, error)
+	// Rows are what of it is in the table of the README.
+	Rows []table.Row
 }
 
 // All scenarios, in the order in which they run.
 func All() []Scenario {
 	return []Scenario{launches(), bursts(), refills(), reaction(), contention(), finished(), sustained(), scale()}
 }
+
+// Rows are those of all scenarios.
+func Rows() []table.Scenario {
+	var rows []table.Scenario
+	for _, s := range All() {
+		rows = append(rows, table.Scenario{Name: s.Name, Rows: s.Rows})
+	}
+	return rows
+}
+
+// each is a number that each case has.
+func each(name string) table.Number { return table.Number{Name: name} }
 
 // Bench is what scenarios are given.
 type Bench struct {
@@ -41,6 +56,8 @@ type Bench struct {
 	Runs int
 	// Seed makes the same load again.
 	Seed uint64
+	// Record takes the profiles of an operator until it is told to finish, where operators have any.
+	Record func(ctx context.Context, name, url string) (finish func(context.Context) error)
 	// Say tells what is going on.
 	Say func(format string, args ...any)
 }

@@ -36,13 +36,14 @@ type stage struct {
 	watches sync.WaitGroup
 }
 
-// play sets a stage up, has something happen on it, and takes it away again.
-func (b Bench) play(ctx context.Context, act func(context.Context, *stage) error) error {
-	return b.playIn(ctx, cluster.SpaceOptions{}, act)
+// play sets a stage up, has something happen on it, and takes it away again. What the operator does meanwhile is profiled under a name, if there
+// is one and operators have profiles.
+func (b Bench) play(ctx context.Context, name string, act func(context.Context, *stage) error) error {
+	return b.playIn(ctx, name, cluster.SpaceOptions{}, act)
 }
 
 // playIn does so with an operator that differs in something.
-func (b Bench) playIn(ctx context.Context, o cluster.SpaceOptions, act func(context.Context, *stage) error) (err error) {
+func (b Bench) playIn(ctx context.Context, name string, o cluster.SpaceOptions, act func(context.Context, *stage) error) (err error) {
 	c, err := b.Open(ctx)
 	if err != nil {
 		return err
@@ -74,6 +75,9 @@ func (b Bench) playIn(ctx context.Context, o cluster.SpaceOptions, act func(cont
 		s.watches.Wait()
 		s.streams.Wait()
 	}()
+	if url := space.Profiles(); url != "" && name != "" {
+		defer cluster.Finally(ctx, &err, b.Record(ctx, name, url))
+	}
 	return act(ctx, s)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/load"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
 )
 
 const (
@@ -28,12 +29,23 @@ const (
 	drainTime = time.Minute
 )
 
+// What several scenarios count.
+const (
+	dueToFirst = "due → first instruction"
+	coldStarts = "cold starts"
+)
+
 func sustained() Scenario {
 	return Scenario{
 		Name: "sustained",
 		About: "Launches at random times, so many a second on average, on simulated nodes whose pods hold their streams to the gateway; each works for " +
 			"a second, ends and is removed a second later, and the pool has idle pods for three seconds of launches. Latency counts from when " +
 			"a launch was due. API writes are those of a launch's whole life, from its POST to its removal, its replacement included.",
+		Rows: []table.Row{
+			{What: "Poisson load: due → first instruction, p50", Number: each(dueToFirst + " p50")},
+			{What: "the same, p99", Number: each(dueToFirst + " p99")},
+			{What: "the same: cold starts", Number: each(coldStarts)},
+		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
 			for _, rate := range choose(b, []int{5}, []int{5, 10, 45, 100, 200}) {
@@ -60,7 +72,7 @@ type sustainer struct {
 
 func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error) {
 	lasts := choose(s.bench, 15*time.Second, time.Minute)
-	err = s.bench.play(ctx, func(ctx context.Context, st *stage) error {
+	err = s.bench.play(ctx, fmt.Sprintf("sustained-%d", s.rate), func(ctx context.Context, st *stage) error {
 		s.stage = st
 		st.work = func(ctx context.Context, _ string) { _ = st.pass(ctx, workTime) }
 		if err := st.fill(ctx, s.pool); err != nil {
@@ -143,10 +155,10 @@ func (s *sustainer) begun(into *measure.Run, schedule load.Schedule, due []time.
 			begun++
 		}
 		if times := s.track.beginnings(word(i)); len(times) > 0 {
-			into.Took("due → first instruction", at, times[0].Sub(due[i]))
+			into.Took(dueToFirst, at, times[0].Sub(due[i]))
 			begun++
 		}
 	}
-	into.Count("cold starts", result.Count, float64(cold))
+	into.Count(coldStarts, result.Count, float64(cold))
 	return begun
 }
