@@ -22,7 +22,11 @@ func retire(s State, c Count, e evidence, extra int, plan *Plan) {
 	surplus := surplusAfter(s.Memory.Surplus, s.Now, c.capacity()-addCapped(s.Spec.desired(c.Busy+c.Unknown), extra))
 	quota, wake := ripe(surplus, s.Now, s.Spec.ScaleDownDelay)
 	gone := map[string]bool{}
-	for _, u := range cheapestFirst(s) {
+	var candidates []Unit
+	if quota > 0 { // there are seldom any, and as many as the pool has are sorted
+		candidates = cheapestFirst(s)
+	}
+	for _, u := range candidates {
 		if len(gone) == quota {
 			break
 		}
@@ -49,6 +53,9 @@ func retire(s State, c Count, e evidence, extra int, plan *Plan) {
 // don't count as available. Nor do idle ones of the current revision before one of them has proved it: most commands that
 // crash run for a moment first, and others must not be given up for that.
 func replaceOld(s State, budget int, e evidence, gone map[string]bool, plan *Plan) {
+	if !slices.ContainsFunc(s.Units, func(u Unit) bool { return !u.Current }) {
+		return
+	}
 	unproven := 0
 	if !e.proven {
 		unproven = idleOfCurrent(s.Units)
