@@ -87,6 +87,10 @@ type Gateway struct {
 	clock clock.PassiveClock
 }
 
+// worthwhile is from how many bytes on a message is compressed for those who take that: what pods and launches are told is
+// mostly shorter.
+const worthwhile = 4096
+
 // New returns a gateway. It must be made before the registry is told of pods.
 func New(d Deps) *Gateway {
 	d.Limits = d.Limits.withDefaults()
@@ -100,7 +104,7 @@ func New(d Deps) *Gateway {
 		d.Streams = func(int) {}
 	}
 	gate := newGate(&d)
-	options := []connect.HandlerOption{connect.WithReadMaxBytes(d.Limits.MessageBytes)}
+	options := []connect.HandlerOption{connect.WithReadMaxBytes(d.Limits.MessageBytes), connect.WithCompressMinBytes(worthwhile)}
 	g := &Gateway{mux: http.NewServeMux(), clock: d.Clock}
 	g.mux.Handle(standbyv1connect.NewStandbyHandler(
 		&standbyService{registry: d.Registry, streams: newLimiter(d.Limits.Streams, d.Limits.Streams), counted: d.Streams, log: d.Log},

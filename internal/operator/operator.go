@@ -130,7 +130,8 @@ func newManager(rc *rest.Config, c config.Operator, set *metric.Set) (ctrl.Manag
 	}
 	profileContention(c)
 	rc = rest.CopyConfig(rc)
-	rc.QPS = -1 // the server's priority and fairness paces us: it knows what it can take
+	rc.QPS = -1                  // the server's priority and fairness paces us: it knows what it can take
+	rc.DisableCompression = true // the network is faster than that, and each event of a watch would be compressed
 	rc.Wrap(set.Transport)
 	mgr, err := ctrl.NewManager(rc, ctrl.Options{
 		Scheme: scheme,

@@ -129,7 +129,7 @@ func (s *Streams) attach(ctx context.Context, p *corev1.Pod) (ran bool, err erro
 	pod := standbyv1connect.NewStandbyClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		r.Header.Set("Authorization", "Bearer "+token.Status.Token)
 		return transport.RoundTrip(r)
-	})}, s.URL)
+	})}, s.URL, connect.WithAcceptCompression("gzip", nil, nil)) // as the entrypoint
 	request := &standbyv1.AttachRequest{}
 	if _, pushed := p.Annotations[v1alpha1.AnnotationPayload]; !pushed {
 		request.Activity = &standbyv1.Activity{Work: standbyv1.Work_WORK_IDLE}
