@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -21,6 +22,7 @@ import (
 type options struct {
 	scenarios string
 	quick     bool
+	whole     string
 	compare   string
 	readme    bool
 	runs      int
@@ -55,6 +57,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.scenarios, "scenario", "", "the scenarios to measure, separated by commas (default: all): "+strings.Join(names(), ", "))
 	flags.BoolVar(&o.quick, "quick", false, "fewer and smaller cases, in some minutes")
+	flags.StringVar(&o.whole, "whole", "", "scenarios that -quick leaves as they are, separated by commas")
 	flags.StringVar(&o.compare, "compare", "", "measure nothing: compare this report with the baseline")
 	flags.BoolVar(&o.readme, "readme", false, "measure nothing: write the table of README.md from the baseline")
 	flags.IntVar(&o.runs, "runs", 0, "how often each case is measured (default 3, with -quick 1)")
@@ -84,19 +87,22 @@ func parse(args []string) (options, error) {
 // chosen are the scenarios that were asked for.
 func (o options) chosen() ([]scenario.Scenario, error) {
 	var chosen []scenario.Scenario
-	known := map[string]bool{}
 	for _, s := range scenario.All() {
-		known[s.Name] = true
-		if o.scenarios == "" || strings.Contains(","+o.scenarios+",", ","+s.Name+",") {
+		if o.scenarios == "" || slices.Contains(strings.Split(o.scenarios, ","), s.Name) {
 			chosen = append(chosen, s)
 		}
 	}
-	for name := range strings.SplitSeq(o.scenarios, ",") {
-		if name != "" && !known[name] {
+	for name := range strings.SplitSeq(o.scenarios+","+o.whole, ",") {
+		if name != "" && !slices.Contains(names(), name) {
 			return nil, fmt.Errorf("there is no scenario %q: choose of %s", name, strings.Join(names(), ", "))
 		}
 	}
 	return chosen, nil
+}
+
+// short says whether a scenario is made short.
+func (o options) short(name string) bool {
+	return o.quick && !slices.Contains(strings.Split(o.whole, ","), name)
 }
 
 func names() []string {

@@ -85,10 +85,11 @@ func measureAll(ctx context.Context, o options, report *result.Report) (err erro
 	l := labs{options: o}
 	defer cluster.Finally(ctx, &err, l.close)
 	b := scenario.Bench{
-		Clock: clock.RealClock{}, Open: l.open(false), OpenDefaults: l.open(true), Quick: o.quick, Runs: o.runs, Seed: o.seed, Record: recorder.Record,
+		Clock: clock.RealClock{}, Open: l.open(false), OpenDefaults: l.open(true), Runs: o.runs, Seed: o.seed, Record: recorder.Record,
 		Say: func(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) },
 	}
 	for _, s := range chosen {
+		b.Quick = o.short(s.Name)
 		cases, err := s.Run(ctx, b)
 		if len(cases) > 0 {
 			report.Scenarios = append(report.Scenarios, result.Scenario{Name: s.Name, About: s.About, Cases: cases})

@@ -48,7 +48,7 @@ func sustained() Scenario {
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
-			for _, rate := range choose(b, []int{5}, []int{5, 10, 45, 100, 200}) {
+			for _, rate := range choose(b, []int{5}, []int{5, 10, 20, 45, 100, 200}) {
 				s := sustainer{bench: b, rate: rate, pool: simulatedPool("sustained", max(rate*reserve, connections))}
 				runs, err := s.measure(ctx)
 				if err != nil {
