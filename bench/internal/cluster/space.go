@@ -149,13 +149,11 @@ func (s *Space) Make(ctx context.Context, o client.Object) error {
 
 // Clear deletes the namespace's Jobs, and returns when their pods are gone.
 func (s *Space) Clear(ctx context.Context) error {
-	if err := s.deleteAll(ctx, &batchv1.Job{}); err != nil {
-		return err
-	}
 	return Await(ctx, "the Jobs and their pods are gone", func(ctx context.Context) bool {
 		var jobs batchv1.JobList
 		var pods corev1.PodList
 		err := errors.Join(
+			s.deleteAll(ctx, &batchv1.Job{}), // thousands take longer than a request may: the rest is the next one's
 			s.Client.List(ctx, &jobs, client.InNamespace(s.Namespace), client.Limit(1)),
 			s.Client.List(ctx, &pods, client.InNamespace(s.Namespace), client.HasLabels{batchv1.JobNameLabel}, client.Limit(1)))
 		return err == nil && len(jobs.Items)+len(pods.Items) == 0

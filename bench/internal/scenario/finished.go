@@ -32,13 +32,13 @@ const (
 )
 
 // jobsEach is how many Jobs there are to be finished for each idle pod.
-const jobsEach = 10
+const jobsEach = 5
 
 func finished() Scenario {
 	return Scenario{
 		Name: "finished",
 		About: "Jobs finished per second: all are POSTed at once, 32 requests under way, and each has nothing to do. Ours start in a pool on simulated " +
-			"nodes that has an idle pod for every ten of them, and wait there for one. Beside them, on the same lab and as many Jobs: the cluster's " +
+			"nodes that has an idle pod for every five of them, and wait there for one. Beside them, on the same lab and as many Jobs: the cluster's " +
 			"own controller with the limits that Kubernetes gives it, and with limits that are out of its way.",
 		Rows: []table.Row{
 			{

@@ -102,7 +102,7 @@ type reactor struct {
 }
 
 func (r *reactor) measure(ctx context.Context) (runs []*measure.Run, err error) {
-	err = r.bench.play(ctx, "reaction-"+strings.ReplaceAll(r.name, ", ", "-"), func(ctx context.Context, s *stage) (err error) {
+	err = r.bench.play(ctx, "reaction-"+strings.NewReplacer(", ", "-", " ", "-").Replace(r.name), func(ctx context.Context, s *stage) (err error) {
 		r.stage, r.said, r.jobs, r.changed = s, map[types.UID]bool{}, map[types.UID]time.Time{}, make(chan struct{}, 1)
 		end, err := r.by.prepare(ctx, s, r.pool)
 		defer func() { err = errors.Join(err, end()) }()

@@ -23,6 +23,8 @@ const (
 	eachPool = 100
 	// busyShare is one of so many pods: they are busy while there are changes.
 	busyShare = 5
+	// scrapes is how often the operator's metrics are read, as Prometheus does, and parsed.
+	scrapes = 20
 	// launchRate is launches a second while there are changes. Each also ends, which makes as many changes again.
 	launchRate = 25
 )
@@ -145,7 +147,17 @@ func (s *scaler) atRest(ctx context.Context) error {
 	if _, err := s.read(ctx); err != nil { // returns when nothing is written any more
 		return err
 	}
-	return s.spell(ctx, atRest, func() error { return s.pass(ctx, s.rests) })
+	if err := s.spell(ctx, atRest, func() error { return s.pass(ctx, s.rests) }); err != nil {
+		return err
+	}
+	for range scrapes {
+		began := s.bench.Clock.Now()
+		if _, err := s.Metrics(ctx); err != nil {
+			return err
+		}
+		s.run.Took("at rest: the operator's metrics are read", 0, s.bench.Clock.Since(began))
+	}
+	return nil
 }
 
 // restart kills the operator and starts it again: a launch that is posted meanwhile says when it serves.

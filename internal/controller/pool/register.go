@@ -64,7 +64,7 @@ func (r *Reconciler) Register(ctx context.Context, mgr ctrl.Manager, signals Sig
 // queue is what pools wait in to be looked at.
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// enqueue has a pool looked at, a stride after it was the last time.
+// enqueue has a pool looked at, in a burst a stride after it was the last time.
 func (r *Reconciler) enqueue(q queue, name types.NamespacedName) {
 	q.AddAfter(reconcile.Request{NamespacedName: name}, r.pace.wait(name, r.Clock.Now()))
 }
