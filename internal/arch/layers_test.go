@@ -72,7 +72,7 @@ func layers() map[string]layer {
 				"api/v1alpha1", "internal/condition", "internal/kube", "internal/metric", "internal/object", "internal/pool",
 				"internal/probe", "internal/signal", "internal/standby", "internal/unit",
 			},
-			others: append(kubernetes, "golang.org/x/time/rate"),
+			others: kubernetes,
 		},
 		"internal/controller/takeover": {own: []string{"api/v1alpha1", "internal/kube"}, others: kubernetes},
 

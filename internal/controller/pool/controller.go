@@ -71,12 +71,10 @@ type Reconciler struct {
 	Observer Observer // nil: there is none
 
 	memories memories
-	pace     pace
 }
 
 // Reconcile brings one pool a step nearer to its spec.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	r.pace.begin(req.NamespacedName, r.Clock.Now())
 	h := &v1alpha1.HotStandbyJob{}
 	if err := r.Client.Get(ctx, req.NamespacedName, h); err != nil {
 		if client.IgnoreNotFound(err) == nil {
@@ -105,7 +103,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 func (r *Reconciler) forget(name types.NamespacedName) {
 	r.memories.forget(name)
-	r.pace.forget(name)
 	r.Prober.Forget(name)
 	if r.Observer != nil {
 		r.Observer.Gone(name)

@@ -44,14 +44,19 @@ func (r *Reconciler) Register(ctx context.Context, mgr ctrl.Manager, signals Sig
 	if err != nil {
 		return fmt.Errorf("index pods by node: %w", err)
 	}
+	byLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetLabels()[v1alpha1.LabelName]}}}
+	})
 	return builder.ControllerManagedBy(mgr).
 		Named("hotstandbyjob.pool").
 		For(&v1alpha1.HotStandbyJob{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, beingDeleted()))).
-		Watches(&batchv1.Job{}, r.poolOf()).
-		Watches(&corev1.Pod{}, r.poolOf()).
+		Watches(&batchv1.Job{}, byLabel).
+		Watches(&corev1.Pod{}, byLabel).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.poolsOnNode), builder.WithPredicates(nodeChanged())).
 		WatchesRawSource(source.TypedChannel(signals, handler.TypedFuncs[types.NamespacedName, reconcile.Request]{
-			GenericFunc: func(_ context.Context, e event.TypedGenericEvent[types.NamespacedName], q queue) { r.enqueue(q, e.Object) },
+			GenericFunc: func(_ context.Context, e event.TypedGenericEvent[types.NamespacedName], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+				q.Add(reconcile.Request{NamespacedName: e.Object})
+			},
 		})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers,
@@ -59,30 +64,6 @@ func (r *Reconciler) Register(ctx context.Context, mgr ctrl.Manager, signals Sig
 				50*time.Millisecond, pool.MaxBackoff),
 		}).
 		Complete(r)
-}
-
-// queue is what pools wait in to be looked at.
-type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-
-// enqueue has a pool looked at, in a burst a stride after it was the last time.
-func (r *Reconciler) enqueue(q queue, name types.NamespacedName) {
-	q.AddAfter(reconcile.Request{NamespacedName: name}, r.pace.wait(name, r.Clock.Now()))
-}
-
-// poolOf has the pool looked at that an object is labelled with.
-func (r *Reconciler) poolOf() handler.EventHandler {
-	enqueue := func(q queue, o client.Object) {
-		r.enqueue(q, types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetLabels()[v1alpha1.LabelName]})
-	}
-	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { enqueue(q, e.Object) },
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
-			// The label may have been changed: both pools have something to see.
-			enqueue(q, e.ObjectOld)
-			enqueue(q, e.ObjectNew)
-		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { enqueue(q, e.Object) },
-	}
 }
 
 func beingDeleted() predicate.Predicate {
