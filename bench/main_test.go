@@ -26,6 +26,7 @@ func TestParse(t *testing.T) {
 		"in the bench's order":    {[]string{"-scenario=burst,launch"}, 3, []string{"launch", "burst"}, ""},
 		"make's empty variable":   {[]string{"-scenario", ""}, 3, names(), ""},
 		"a scenario that is none": {[]string{"-scenario=burst,lunch"}, 0, nil, `no scenario "lunch"`},
+		"whole, of none":          {[]string{"-quick", "-whole=scales"}, 0, nil, `no scenario "scales"`},
 		"less than one run":       {[]string{"-runs=-1"}, 0, nil, "-runs is -1"},
 		"an argument":             {[]string{"launch"}, 0, nil, `unexpected argument "launch"`},
 	} {
@@ -50,6 +51,33 @@ func TestParse(t *testing.T) {
 			}
 			if o.runs != tc.runs || !slices.Equal(got, tc.names) {
 				t.Errorf("%d runs of %v, want %d of %v", o.runs, got, tc.runs, tc.names)
+			}
+		})
+	}
+}
+
+func TestWhatIsMadeShort(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"nothing":      {nil, nil},
+		"all":          {[]string{"-quick"}, names()},
+		"all but some": {[]string{"-quick", "-whole=scale,burst"}, slices.DeleteFunc(names(), func(n string) bool { return n == "scale" || n == "burst" })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := parse(tc.args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, name := range names() {
+				if o.short(name) {
+					got = append(got, name)
+				}
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("%v are made short, want %v", got, tc.want)
 			}
 		})
 	}
