@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,8 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"sigs.k8s.io/yaml"
+
+	"github.com/paia-tech/hotstandbyjob/test/tool"
 )
 
 // definitions says where the modules of tools/crds have the definitions of their groups.
@@ -105,22 +108,48 @@ func TestManifestsOfOtherKindsAreValid(t *testing.T) {
 		}
 		t.Run(m.GetKind()+" in "+m.Group, func(t *testing.T) {
 			t.Parallel()
-			props := schema(t, m)
-			validator, _, err := validation.NewSchemaValidator(props)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, fault := range validation.ValidateCustomResource(nil, m.Object, validator) {
-				t.Error(fault)
-			}
-			structural, err := structuralschema.NewStructural(props)
-			if err != nil {
-				t.Fatal(err)
-			}
-			unknown := pruning.PruneWithOptions(m.DeepCopy().Object, structural, true, structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
-			for _, field := range unknown {
-				t.Errorf("unknown field %s", field)
-			}
+			mustBeValid(t, m)
 		})
+	}
+}
+
+// The same for what the chart has for the Prometheus operator.
+func TestTheChartsMonitorAndRulesAreValid(t *testing.T) {
+	t.Parallel()
+	rendered := tool.Render(t, tool.Helm4, "ops", "--set", "serviceMonitor.enabled=true,prometheusRule.enabled=true")
+	objects, err := decode(rendered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, o := range objects {
+		if m := (Manifest{File: "charts/hotstandbyjob", Group: "the chart", Unstructured: o}); m.Others() {
+			kinds = append(kinds, m.GetKind())
+			mustBeValid(t, m)
+		}
+	}
+	if slices.Sort(kinds); !slices.Equal(kinds, []string{"PrometheusRule", "ServiceMonitor"}) {
+		t.Errorf("the chart has %v for others", kinds)
+	}
+}
+
+// mustBeValid checks a manifest as an API server does that knows its kind.
+func mustBeValid(t *testing.T, m Manifest) {
+	t.Helper()
+	props := schema(t, m)
+	validator, _, err := validation.NewSchemaValidator(props)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range validation.ValidateCustomResource(nil, m.Object, validator) {
+		t.Error(fault)
+	}
+	structural, err := structuralschema.NewStructural(props)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := pruning.PruneWithOptions(m.DeepCopy().Object, structural, true, structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+	for _, field := range unknown {
+		t.Errorf("unknown field %s", field)
 	}
 }
