@@ -32,10 +32,10 @@ test: ## Run all tests with the race detector, on a lab that is started for them
 BENCH := CGO_ENABLED=0 go run -trimpath ./bench
 
 bench: ## Measure launches and pools on a lab, beside what would be used otherwise; SCENARIO=launch measures that alone
-	$(BENCH) -scenario "$(SCENARIO)" $(BENCH_FLAGS)
+	$(BENCH) $(if $(SCENARIO),-scenario "$(SCENARIO)") $(BENCH_FLAGS)
 
 bench-quick: ## The same with fewer and smaller cases, in some minutes
-	$(BENCH) -quick -scenario "$(SCENARIO)" $(BENCH_FLAGS)
+	$(BENCH) -quick $(if $(SCENARIO),-scenario "$(SCENARIO)") $(BENCH_FLAGS)
 
 bench-compare: ## Show what differs between the last report and bench/baseline.json, as ratios
 	$(BENCH) -compare dist/bench/report.json $(BENCH_FLAGS)

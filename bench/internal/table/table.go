@@ -42,16 +42,16 @@ func Markdown(r *result.Report, scenarios []Scenario) string {
 	text.WriteString("| what | measured | beside it, in the same run | ratio | command |\n| --- | --- | --- | --- | --- |\n")
 	for _, s := range scenarios {
 		cases := casesOf(r, s.Name)
-		for _, row := range s.Rows {
-			for _, c := range cases {
+		for _, c := range cases {
+			for _, row := range s.Rows {
 				if line, ok := row.line(s.Name, c, cases); ok {
 					text.WriteString(line)
 				}
 			}
 		}
 	}
-	fmt.Fprintf(&text, "\nMeasured %s with Kubernetes %s on %d cores of %s, which control plane, nodes, load and operator shared (`%s`).\n",
-		r.Time.Format("2006-01-02"), r.Versions["kubernetes"], r.Machine.Cores, r.Machine.CPU, strings.Join(r.Command, " "))
+	fmt.Fprintf(&text, "\nMeasured %s with Kubernetes %s on %d cores of %s, which control plane, nodes, load and operator shared.\n",
+		r.Time.Format("2006-01-02"), r.Versions["kubernetes"], r.Machine.Cores, r.Machine.CPU)
 	return text.String()
 }
 

@@ -25,7 +25,7 @@ func caseOf(name string, numbers map[string][]float64) result.Case {
 
 func report() *result.Report {
 	return &result.Report{
-		Time: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), Command: []string{"bench", "-quick"},
+		Time:    time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC),
 		Machine: machine.Machine{CPU: "a processor", Cores: 2}, Versions: map[string]string{"kubernetes": "v1.2.3"},
 		Scenarios: []result.Scenario{
 			{Name: "burst", Cases: []result.Case{
@@ -58,7 +58,7 @@ func TestMarkdown(t *testing.T) {
 | Jobs | 20 ms | the cluster's: 2 ms | 10 × | ` + "`make bench SCENARIO=finished`" + ` |
 | Jobs | 20 ms |  |  | ` + "`make bench SCENARIO=finished`" + ` |
 
-Measured 2026-11-26 with Kubernetes v1.2.3 on 2 cores of a processor, which control plane, nodes, load and operator shared (` + "`bench -quick`" + `).
+Measured 2026-11-26 with Kubernetes v1.2.3 on 2 cores of a processor, which control plane, nodes, load and operator shared.
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
