@@ -159,7 +159,7 @@ func (b *burster) launched(into *measure.Run, began time.Time, size int, word fu
 	into.Count(allBound, result.Milliseconds, milliseconds(lastBound))
 	into.Count("all begun", result.Milliseconds, milliseconds(lastBegun))
 	into.Count(coldStarts, result.Count, float64(cold))
-	if base := into.Numbers()["raw: all Job POSTs and pod patches"].Value; base > 0 {
+	if base := into.Numbers()[allRaw].Value; base > 0 {
 		into.Count("all bound to raw POSTs and patches", result.Times, milliseconds(lastBound)/base)
 	}
 	return errors.Join(faults...)

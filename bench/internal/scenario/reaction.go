@@ -23,7 +23,6 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
-	"github.com/paia-tech/hotstandbyjob/lab"
 	"github.com/paia-tech/hotstandbyjob/test/drive"
 )
 
@@ -77,9 +76,6 @@ func reaction() Scenario {
 // httpPods is how many pods are asked by HTTP: they are real.
 const httpPods = 10
 
-// errNoNode is why a case isn't measured.
-var errNoNode = errors.New("the lab has no real node")
-
 // pulledPool is a pool on simulated nodes whose pods take their work themselves.
 func pulledPool(name string, idle int) *v1alpha1.HotStandbyJob {
 	h := simulatedPool(name, idle)
@@ -108,9 +104,6 @@ func (r *reactor) measure(ctx context.Context) (runs []*measure.Run, err error) 
 		defer func() { err = errors.Join(err, end()) }()
 		if err != nil {
 			return err
-		}
-		if !lab.Simulated(&r.pool.Spec.JobTemplate.Template.Spec) && !s.Lab.HasNode() {
-			return errNoNode
 		}
 		watching, stop := context.WithCancel(ctx)
 		var watches sync.WaitGroup

@@ -128,7 +128,13 @@ type byHTTP struct{}
 // httpPeriod is how often they are asked, in seconds: the shortest that a pool can have.
 const httpPeriod = 1
 
-func (byHTTP) prepare(_ context.Context, _ *stage, h *v1alpha1.HotStandbyJob) (func() error, error) {
+// errNoNode is why a case isn't measured.
+var errNoNode = errors.New("the lab has no real node")
+
+func (byHTTP) prepare(_ context.Context, s *stage, h *v1alpha1.HotStandbyJob) (func() error, error) {
+	if !s.Lab.HasNode() {
+		return nothing, errNoNode
+	}
 	pod := &h.Spec.JobTemplate.Template.Spec
 	pod.NodeSelector, pod.Tolerations = nil, nil
 	pod.Containers[0] = corev1.Container{
