@@ -20,9 +20,10 @@ import (
 
 // Keys of the Secret, as the rotator writes it.
 const (
-	chainKey     = corev1.TLSCertKey
-	keyKey       = corev1.TLSPrivateKeyKey
-	authorityKey = "ca.crt"
+	chainKey        = corev1.TLSCertKey
+	keyKey          = corev1.TLSPrivateKeyKey
+	authorityKey    = "ca.crt"
+	authorityKeyKey = "ca.key"
 )
 
 // again is when something that failed is tried again.
@@ -129,7 +130,9 @@ func (f *follower) sync(ctx context.Context, leads bool) error {
 	if len(secret.Data[chainKey]) == 0 {
 		return nil // the rotator is about to make one
 	}
-	fresh, err := f.serving.take(secret.Data[chainKey], secret.Data[keyKey], secret.Data[authorityKey])
+	fresh, err := f.serving.take(keys{
+		chain: secret.Data[chainKey], key: secret.Data[keyKey], ca: secret.Data[authorityKey], caKey: secret.Data[authorityKeyKey],
+	})
 	if err != nil {
 		return fmt.Errorf("read Secret %s: %w", f.options.Secret, err)
 	}

@@ -35,10 +35,10 @@ func (c current) Get(ctx context.Context, key client.ObjectKey, o client.Object,
 }
 
 // secretOf is what the rotator writes.
-func secretOf(chain, key, ca []byte) *corev1.Secret {
+func secretOf(k keys) *corev1.Secret {
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: secretName.Namespace, Name: secretName.Name},
-		Data:       map[string][]byte{"tls.crt": chain, "tls.key": key, "ca.crt": ca, "ca.key": []byte("secret")},
+		Data:       map[string][]byte{"tls.crt": k.chain, "tls.key": k.key, "ca.crt": k.ca, "ca.key": k.caKey},
 	}
 }
 
@@ -52,28 +52,28 @@ func following(t *testing.T, secrets ...client.Object) *follower {
 }
 
 func TestFollowerServesWithWhatTheSecretHolds(t *testing.T) {
-	chain, key, ca := made(t, "a.example", "b.example")
-	f := following(t, secretOf(chain, key, ca))
+	k := made(t, "a.example", "b.example")
+	f := following(t, secretOf(k))
 	for _, leads := range []bool{false, true} {
 		if err := f.sync(t.Context(), leads); err != nil {
 			t.Fatal(err)
 		}
-		if err := visit(t, f.serving, "b.example", ca); err != nil {
+		if err := visit(t, f.serving, "b.example", k.ca); err != nil {
 			t.Error(err)
 		}
 		secret := &corev1.Secret{}
 		if err := f.client.Get(t.Context(), secretName, secret); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(secret.Data["tls.crt"], chain) {
+		if !bytes.Equal(secret.Data["tls.crt"], k.chain) {
 			t.Error("a certificate that has all names was dropped")
 		}
 	}
 }
 
 func TestFollowerHasACertificateThatLacksANameMadeAgain(t *testing.T) {
-	chain, key, ca := made(t, "a.example")
-	f := following(t, secretOf(chain, key, ca))
+	k := made(t, "a.example")
+	f := following(t, secretOf(k))
 	kept := func() map[string]bool {
 		secret := &corev1.Secret{}
 		if err := f.client.Get(t.Context(), secretName, secret); err != nil {
@@ -101,7 +101,7 @@ func TestFollowerHasACertificateThatLacksANameMadeAgain(t *testing.T) {
 	if err := f.sync(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	if err := visit(t, f.serving, "a.example", ca); err != nil {
+	if err := visit(t, f.serving, "a.example", k.ca); err != nil {
 		t.Error(err)
 	}
 }
@@ -128,18 +128,20 @@ func TestFollowerMakesTheSecretThatIsGone(t *testing.T) {
 }
 
 func TestFollowerKeepsWhatItHasWhenTheSecretIsBroken(t *testing.T) {
-	chain, key, ca := made(t, "a.example", "b.example")
-	f := following(t, secretOf(chain, key, ca))
+	k := made(t, "a.example", "b.example")
+	f := following(t, secretOf(k))
 	if err := f.sync(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.client.Update(t.Context(), secretOf([]byte("nonsense"), key, ca)); err != nil {
+	broken := k
+	broken.chain = []byte("nonsense")
+	if err := f.client.Update(t.Context(), secretOf(broken)); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.sync(t.Context(), true); err == nil || !strings.Contains(err.Error(), "ops/certificate") {
 		t.Errorf("the error is %v", err)
 	}
-	if err := visit(t, f.serving, "a.example", ca); err != nil {
+	if err := visit(t, f.serving, "a.example", k.ca); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,20 +13,20 @@ import (
 )
 
 func TestReadyWhenTheAPIServerKnowsWhomToTrust(t *testing.T) {
-	chain, key, ca := made(t, "a.example")
+	k := made(t, "a.example")
 	hooks := &admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "launcher"}, Webhooks: []admissionregistrationv1.MutatingWebhook{{Name: "launcher.example.com"}},
 	}
 	c := fake.NewClientBuilder().WithObjects(hooks).Build()
 	s := &Serving{told: (&telling{client: c, webhook: "launcher"}).check}
-	if _, err := s.take(chain, key, ca); err != nil {
+	if _, err := s.take(k); err != nil {
 		t.Fatal(err)
 	}
 	probe := httptest.NewRequestWithContext(t.Context(), "GET", "/readyz", nil)
 	if err := s.Ready(probe); err == nil || !strings.Contains(err.Error(), "no caBundle yet") {
 		t.Errorf("ready before the webhook's configuration has the authority: %v", err)
 	}
-	hooks.Webhooks[0].ClientConfig.CABundle = ca
+	hooks.Webhooks[0].ClientConfig.CABundle = k.ca
 	if err := c.Update(t.Context(), hooks); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,11 @@
 package certificate
 
 import (
-	"encoding/pem"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"net"
@@ -12,28 +16,32 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// lifetime is how long a certificate in memory is valid: longer than any process lives, since it isn't rotated.
-const lifetime = 10 * 365 * 24 * time.Hour
-
-// SelfSigned makes a certificate that lives as long as the process, for DNS names and IP addresses.
-func SelfSigned(names []string, ips []net.IP) (*Serving, error) {
+// SelfSigned makes a certificate that lives as long as the process, for DNS names and IP addresses. It is valid for some ten
+// years, longer than any process lives, since it isn't rotated.
+func SelfSigned(now time.Time, names []string, ips []net.IP) (*Serving, error) {
 	if len(names)+len(ips) == 0 {
 		return nil, errors.New("make a certificate: it needs a name or an address")
 	}
-	o := cert.SelfSignedCertKeyOptions{MaxAge: lifetime, AlternateIPs: ips}
-	if len(names) > 0 {
-		o.Host, o.AlternateDNS = names[0], names[1:]
-	} else {
-		o.Host, o.AlternateIPs = ips[0].String(), ips[1:]
-	}
-	chain, key, err := cert.GenerateSelfSignedCertKeyWithOptions(o)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
+		return nil, fmt.Errorf("make a key: %w", err)
 	}
-	_, ca := pem.Decode(chain) // the authority's follows the server's
+	// The clock of whoever connects may be behind.
+	ca, err := cert.NewSelfSignedCACert(cert.Config{CommonName: authority, NotBefore: now.Add(-time.Hour)}, key)
+	if err != nil {
+		return nil, fmt.Errorf("make an authority: %w", err)
+	}
+	encoded, err := cert.EncodeCertificates(ca)
+	if err != nil {
+		return nil, fmt.Errorf("make an authority: %w", err)
+	}
+	certificate, err := sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "hotstandbyjob"}, DNSNames: names, IPAddresses: ips, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
+	}, ca, key)
+	if err != nil {
+		return nil, err
+	}
 	s := &Serving{}
-	if _, err := s.take(chain, key, ca); err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
-	}
+	s.current.Store(&pair{certificate: certificate, ca: encoded})
 	return s, nil
 }

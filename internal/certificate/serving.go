@@ -32,6 +32,12 @@ type pair struct {
 	chain, ca   []byte // in PEM
 }
 
+// keys are what a Secret holds, in PEM.
+type keys struct {
+	chain, key []byte
+	ca, caKey  []byte // caKey may be empty, where the authority is somebody else's
+}
+
 // CA returns the certificate of the authority that clients should trust, in PEM; nil while there is none. Do not change
 // it.
 func (s *Serving) CA() []byte {
@@ -68,19 +74,25 @@ func (s *Serving) Ready(r *http.Request) error {
 }
 
 // take serves with a key pair from now on, if it is a complete one, and says whether it is new. What was served with
-// before stays otherwise.
-func (s *Serving) take(chain, key, ca []byte) (bool, error) {
-	if old := s.current.Load(); old != nil && bytes.Equal(old.chain, chain) && bytes.Equal(old.ca, ca) {
+// before stays otherwise. With the authority's key it serves with a quicker one.
+func (s *Serving) take(k keys) (bool, error) {
+	if old := s.current.Load(); old != nil && bytes.Equal(old.chain, k.chain) && bytes.Equal(old.ca, k.ca) {
 		return false, nil
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(ca) {
+	if !x509.NewCertPool().AppendCertsFromPEM(k.ca) {
 		return false, errors.New("the authority's certificate can't be read")
 	}
-	certificate, err := tls.X509KeyPair(chain, key)
+	kept, err := tls.X509KeyPair(k.chain, k.key)
 	if err != nil {
 		return false, fmt.Errorf("read the key pair: %w", err)
 	}
-	s.current.Store(&pair{certificate: &certificate, chain: bytes.Clone(chain), ca: bytes.Clone(ca)})
+	certificate := &kept
+	if len(k.caKey) > 0 {
+		if certificate, err = quicker(kept.Leaf, k.ca, k.caKey); err != nil {
+			return false, err
+		}
+	}
+	s.current.Store(&pair{certificate: certificate, chain: bytes.Clone(k.chain), ca: bytes.Clone(k.ca)})
 	if s.changed != nil {
 		s.changed()
 	}

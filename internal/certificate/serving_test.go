@@ -4,31 +4,53 @@ package certificate
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"net"
+	"slices"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/keyutil"
 )
 
-// made is a key pair for a name, and its authority.
-func made(t *testing.T, names ...string) (chain, key, ca []byte) {
+// made is what the rotator writes: an authority, and a certificate for names, with RSA keys.
+func made(t testing.TB, names ...string) keys {
 	t.Helper()
-	chain, key, err := cert.GenerateSelfSignedCertKey(names[0], nil, names[1:])
+	caKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := cert.ParseCertsPEM(chain)
+	ca, err := cert.NewSelfSignedCACert(cert.Config{CommonName: authority}, caKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca, err = cert.EncodeCertificates(all[1])
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return chain, key, ca
+	leaf, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		DNSNames: names, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter.Add(-time.Hour),
+	}, ca, key.Public(), caKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(k *rsa.PrivateKey) []byte {
+		text, err := keyutil.MarshalPrivateKeyToPEM(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	return keys{
+		chain: pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: leaf}), key: text(key),
+		ca: pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: ca.Raw}), caKey: text(caKey),
+	}
 }
 
 // visit asks a server that serves with a certificate, by a name, and trusts an authority.
@@ -68,7 +90,7 @@ func TestSelfSigned(t *testing.T) {
 		"both":      {names: []string{"a.example"}, ips: []net.IP{net.ParseIP("10.0.0.1")}, visits: []string{"a.example", "10.0.0.1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := SelfSigned(tc.names, tc.ips)
+			s, err := SelfSigned(time.Now(), tc.names, tc.ips)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +107,7 @@ func TestSelfSigned(t *testing.T) {
 			}
 		})
 	}
-	if _, err := SelfSigned(nil, nil); err == nil {
+	if _, err := SelfSigned(time.Now(), nil, nil); err == nil {
 		t.Error("a certificate for nobody was made")
 	}
 }
@@ -106,37 +128,106 @@ func TestServingBeforeThereIsACertificate(t *testing.T) {
 func TestANewCertificateIsServedAtOnce(t *testing.T) {
 	changes := 0
 	s := &Serving{changed: func() { changes++ }}
-	chain, key, ca := made(t, "a.example")
-	if fresh, err := s.take(chain, key, ca); !fresh || err != nil {
+	first := made(t, "a.example")
+	if fresh, err := s.take(first); !fresh || err != nil {
 		t.Fatalf("new: %v, error %v", fresh, err)
 	}
-	if fresh, err := s.take(chain, key, ca); fresh || err != nil {
+	if fresh, err := s.take(first); fresh || err != nil {
 		t.Errorf("the same is new: %v, error %v", fresh, err)
 	}
-	_, foreign, _ := made(t, "a.example")
-	for name, take := range map[string]func() (bool, error){
-		"another's key":  func() (bool, error) { return s.take(bytes.Clone(foreign), key, ca) },
-		"no certificate": func() (bool, error) { return s.take(nil, key, ca) },
-		"no authority":   func() (bool, error) { return s.take(chain, key, []byte("nonsense")) },
+	second := made(t, "a.example")
+	for name, change := range map[string]func(*keys){
+		"another's certificate":       func(k *keys) { k.chain = second.chain },
+		"no certificate":              func(k *keys) { k.chain = nil },
+		"no authority":                func(k *keys) { k.ca = []byte("nonsense") },
+		"another authority's key":     func(k *keys) { k.ca, k.caKey = second.ca, first.caKey },
+		"no key of the new authority": func(k *keys) { k.ca, k.caKey = second.ca, []byte("nonsense") },
 	} {
-		if fresh, err := take(); fresh || err == nil {
+		k := first
+		change(&k)
+		if fresh, err := s.take(k); fresh || err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
-	if err := visit(t, s, "a.example", ca); err != nil {
+	if err := visit(t, s, "a.example", first.ca); err != nil {
 		t.Errorf("what was served with before is lost: %v", err)
 	}
-	chain2, key2, ca2 := made(t, "a.example")
-	if fresh, err := s.take(chain2, key2, ca2); !fresh || err != nil {
+	if fresh, err := s.take(second); !fresh || err != nil {
 		t.Fatalf("new: %v, error %v", fresh, err)
 	}
-	if err := visit(t, s, "a.example", ca2); err != nil {
+	if err := visit(t, s, "a.example", second.ca); err != nil {
 		t.Error(err)
 	}
-	if err := visit(t, s, "a.example", ca); err == nil {
+	if err := visit(t, s, "a.example", first.ca); err == nil {
 		t.Error("the old certificate is still served")
 	}
-	if !bytes.Equal(s.CA(), ca2) || changes != 2 {
-		t.Errorf("the authority is the new one: %v; %d changes were told, want 2", bytes.Equal(s.CA(), ca2), changes)
+	if !bytes.Equal(s.CA(), second.ca) || changes != 2 {
+		t.Errorf("the authority is the new one: %v; %d changes were told, want 2", bytes.Equal(s.CA(), second.ca), changes)
+	}
+}
+
+// The authority's key makes an ECDSA certificate in the place of the RSA one, for the same names and the same time; where it is
+// somebody else's there is none, and what the Secret holds is served with.
+func TestWhatIsServedWith(t *testing.T) {
+	k := made(t, "a.example", "b.example")
+	kept, err := parse(k.chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		caKey []byte
+		want  x509.PublicKeyAlgorithm
+	}{
+		"with the authority's key": {k.caKey, x509.ECDSA},
+		"without":                  {nil, x509.RSA},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, k := &Serving{}, k
+			k.caKey = tc.caKey
+			if _, err := s.take(k); err != nil {
+				t.Fatal(err)
+			}
+			c, err := s.GetCertificate(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Leaf.PublicKeyAlgorithm != tc.want {
+				t.Errorf("the key is for %v, want %v", c.Leaf.PublicKeyAlgorithm, tc.want)
+			}
+			if !slices.Equal(c.Leaf.DNSNames, kept.DNSNames) || !c.Leaf.NotAfter.Equal(kept.NotAfter) || !c.Leaf.NotBefore.Equal(kept.NotBefore) {
+				t.Errorf("it is for %v until %v, want %v until %v", c.Leaf.DNSNames, c.Leaf.NotAfter, kept.DNSNames, kept.NotAfter)
+			}
+			for _, host := range kept.DNSNames {
+				if err := visit(t, s, host, k.ca); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkHandshake compares handshakes with what the rotator makes and with what is served with.
+func BenchmarkHandshake(b *testing.B) {
+	for name, algorithm := range map[string]func(*keys){"RSA": func(k *keys) { k.caKey = nil }, "ECDSA": func(*keys) {}} {
+		b.Run(name, func(b *testing.B) {
+			k := made(b, "a.example")
+			algorithm(&k)
+			s := &Serving{}
+			if _, err := s.take(k); err != nil {
+				b.Fatal(err)
+			}
+			config := &tls.Config{}
+			s.Configure(config)
+			roots := x509.NewCertPool()
+			roots.AppendCertsFromPEM(k.ca)
+			for b.Loop() {
+				near, far := net.Pipe()
+				go func() { _ = tls.Server(far, config).HandshakeContext(b.Context()) }()
+				if err := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: "a.example", MinVersion: tls.VersionTLS12}).HandshakeContext(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				_ = near.Close()
+			}
+		})
 	}
 }

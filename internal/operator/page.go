@@ -34,7 +34,7 @@ func addPage(mgr ctrl.Manager, c config.Operator, history *journal.Journal, l la
 	}
 	if l.certificate == nil {
 		names, ips := c.CertificateHosts(config.GatewayService)
-		if l.certificate, err = certificate.SelfSigned(names, ips); err != nil {
+		if l.certificate, err = certificate.SelfSigned(clock.RealClock{}.Now(), names, ips); err != nil {
 			return err
 		}
 	}

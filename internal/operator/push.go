@@ -122,7 +122,7 @@ func clientset(mgr ctrl.Manager) (kubernetes.Interface, error) {
 func serve(ctx context.Context, mgr ctrl.Manager, c config.Operator) (*certificate.Serving, error) {
 	names, ips := c.CertificateHosts(webhook.Service, config.GatewayService)
 	if c.InMemory() {
-		return certificate.SelfSigned(names, ips)
+		return certificate.SelfSigned(clock.RealClock{}.Now(), names, ips)
 	}
 	serving, err := certificate.Rotated(ctx, mgr, certificate.Options{
 		Secret: types.NamespacedName{Namespace: c.PodNamespace, Name: c.Push.CertificateSecret},

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -68,7 +69,7 @@ func TestKEDA(t *testing.T) {
 	w := newWorld()
 	w.pool.Status.BusyCount, w.waiting = 9, 3
 	plain, _ := serve(t, &Server{Handler: New(w.deps())})
-	serving, err := certificate.SelfSigned(nil, []net.IP{net.ParseIP("127.0.0.1")})
+	serving, err := certificate.SelfSigned(time.Now(), nil, []net.IP{net.ParseIP("127.0.0.1")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -283,7 +283,7 @@ func newIdentity(t *testing.T) *identity {
 }
 
 func TestOnlyThoseWithACertificateMayAsk(t *testing.T) {
-	serving, err := certificate.SelfSigned(nil, []net.IP{net.ParseIP("127.0.0.1")})
+	serving, err := certificate.SelfSigned(time.Now(), nil, []net.IP{net.ParseIP("127.0.0.1")})
 	if err != nil {
 		t.Fatal(err)
 	}

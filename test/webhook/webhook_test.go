@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -46,7 +47,7 @@ func (w *warnings) take() string {
 // serve runs a webhook for the environment's namespace, and returns what ends it.
 func (e *env) serve() (stop func()) {
 	e.Helper()
-	serving, err := certificate.SelfSigned([]string{"localhost"}, nil)
+	serving, err := certificate.SelfSigned(time.Now(), []string{"localhost"}, nil)
 	if err != nil {
 		e.Fatal(err)
 	}
