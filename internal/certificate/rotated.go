@@ -29,8 +29,6 @@ type Options struct {
 	Names []string
 	// Webhook is the name of the MutatingWebhookConfiguration that is told the authority.
 	Webhook string
-	// Changed is called when the certificate or its authority has changed. It must not block.
-	Changed func()
 	// Controller is the rotating controller's name in metrics and logs.
 	Controller string
 }
@@ -49,7 +47,7 @@ func Rotated(ctx context.Context, mgr ctrl.Manager, o Options) (*Serving, error)
 	if err := ensure(ctx, m.direct, o.Secret); err != nil {
 		return nil, err
 	}
-	serving := &Serving{changed: o.Changed, told: (&telling{client: m.direct, webhook: o.Webhook}).check}
+	serving := &Serving{told: (&telling{client: m.direct, webhook: o.Webhook}).check}
 	f, err := newFollower(m, serving, o)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,6 @@ var ErrNone = errors.New("there is no certificate yet")
 // Serving is the certificate as it is at the moment. It can be used by many at once.
 type Serving struct {
 	current atomic.Pointer[pair]
-	changed func()
 	// told says whether the API server knows whom to trust; nil: it is no concern of ours.
 	told func(context.Context) error
 }
@@ -93,9 +92,6 @@ func (s *Serving) take(k keys) (bool, error) {
 		}
 	}
 	s.current.Store(&pair{certificate: certificate, chain: bytes.Clone(k.chain), ca: bytes.Clone(k.ca)})
-	if s.changed != nil {
-		s.changed()
-	}
 	return true, nil
 }
 

@@ -126,8 +126,7 @@ func TestServingBeforeThereIsACertificate(t *testing.T) {
 }
 
 func TestANewCertificateIsServedAtOnce(t *testing.T) {
-	changes := 0
-	s := &Serving{changed: func() { changes++ }}
+	s := &Serving{}
 	first := made(t, "a.example")
 	if fresh, err := s.take(first); !fresh || err != nil {
 		t.Fatalf("new: %v, error %v", fresh, err)
@@ -161,8 +160,8 @@ func TestANewCertificateIsServedAtOnce(t *testing.T) {
 	if err := visit(t, s, "a.example", first.ca); err == nil {
 		t.Error("the old certificate is still served")
 	}
-	if !bytes.Equal(s.CA(), second.ca) || changes != 2 {
-		t.Errorf("the authority is the new one: %v; %d changes were told, want 2", bytes.Equal(s.CA(), second.ca), changes)
+	if !bytes.Equal(s.CA(), second.ca) {
+		t.Error("the authority isn't the new one")
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	ReasonUnsupported     = "LaunchesUnsupported" // Degraded, no Job could start in the pool's pods: none is made
 	ReasonRefused         = "Refused"             // Degraded, the server refuses such a Job or its pods: none is made
 	ReasonPodsRefused     = "PodsRefused"         // Degraded, the server refuses the pods for now, such as for a quota
+	ReasonNoCertificate   = "NoCertificate"       // Degraded, pods could not trust the gateway: none is made
 	ReasonUnitsFailing    = "UnitsFailing"        // Degraded
 	ReasonUnitsStuck      = "UnitsStuck"          // Degraded, units can't start
 	ReasonSignalUnknown   = "SignalUnknown"       // Degraded, busy signals can't be read

@@ -62,11 +62,11 @@ const mostPerPass = 500
 // create makes so many units.
 func (r *Reconciler) create(ctx context.Context, s *snapshot, n int) error {
 	a := &s.memory.admission
+	if !s.certified(n == 0 || r.certified(s.pool)) {
+		return nil // looked at again soon
+	}
 	if n == 0 || s.view.Now.Before(a.next) && a.trouble.Reason == condition.ReasonRefused {
 		return nil
-	}
-	if !r.certified(s.pool) {
-		return errNoCertificate
 	}
 	n = min(n, mostPerPass)
 	made, err := 0, error(nil)

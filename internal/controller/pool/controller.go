@@ -120,6 +120,9 @@ func (s *snapshot) soonest(wake time.Duration) time.Duration {
 			wake = pool.Sooner(wake, max(time.Millisecond, next.Sub(s.state.Now)))
 		}
 	}
+	if !s.memory.uncertified.IsZero() {
+		wake = pool.Sooner(wake, certificateLook)
+	}
 	return wake
 }
 

@@ -29,6 +29,8 @@ type memory struct {
 	failed  map[string]bool      // failed units that an event has been sent about
 	said    map[string]string
 	lead    lead
+	// uncertified is since when the gateway's certificate has been missing for what is to be made; zero: it isn't.
+	uncertified time.Time
 }
 
 // admission is the server's opinion of the Jobs of a revision.

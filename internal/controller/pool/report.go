@@ -124,6 +124,8 @@ func (s *snapshot) trouble(plan pool.Plan) condition.Trouble {
 		return a.refusal
 	case a.trouble.Reason != "":
 		return a.trouble
+	case !s.memory.uncertified.IsZero() && s.view.Now.Sub(s.memory.uncertified) >= certificatePatience:
+		return noCertificate
 	case plan.Memory.Failures.Rounds > 0:
 		return condition.Trouble{Reason: condition.ReasonUnitsFailing, Message: s.lastFailure()}
 	case s.memory.password.trouble != "":

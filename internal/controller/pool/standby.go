@@ -4,7 +4,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/condition"
 	"github.com/paia-tech/hotstandbyjob/internal/object"
 	"github.com/paia-tech/hotstandbyjob/internal/pool"
 	"github.com/paia-tech/hotstandbyjob/internal/signal"
@@ -24,9 +24,30 @@ import (
 // push says whether the units of a pool are plain pods that are given their work.
 func push(h *v1alpha1.HotStandbyJob) bool { return h.Spec.Assignment == v1alpha1.AssignmentPush }
 
-// errNoCertificate is why no pod is made yet whose entrypoint would never trust the gateway. The operator has just been
-// installed: it is a matter of a second.
-var errNoCertificate = errors.New("create units: the gateway has no certificate yet")
+const (
+	// certificateLook is when it is looked again whether the gateway has a certificate.
+	certificateLook = time.Second
+	// certificatePatience is how long it may have none: while the operator is being installed that is a matter of a second.
+	certificatePatience = 10 * time.Second
+)
+
+// noCertificate is why no pod is made whose entrypoint would never trust the gateway.
+var noCertificate = condition.Trouble{
+	Reason: condition.ReasonNoCertificate,
+	Message: "no pods are made, since they could not trust the gateway: it has no certificate; the operator's log says why its " +
+		"Secret can't be made, filled or read",
+}
+
+// certified notes whether what is to be made can be made, and since when it can't.
+func (s *snapshot) certified(is bool) bool {
+	switch m := s.memory; {
+	case is:
+		m.uncertified = time.Time{}
+	case m.uncertified.IsZero():
+		m.uncertified = s.view.Now
+	}
+	return is
+}
 
 // certified says whether what new pods of a pool need of the gateway is there.
 func (r *Reconciler) certified(h *v1alpha1.HotStandbyJob) bool {

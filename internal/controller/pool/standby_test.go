@@ -283,15 +283,31 @@ func TestNoPodIsMadeBeforeTheGatewayHasACertificate(t *testing.T) {
 	c := newCluster(t, pushed)
 	e := object.Entrypoint{Image: "operator", GatewayURL: "https://gateway:7443"}
 	c.r.Entrypoint = func() object.Entrypoint { return e }
-	if err := c.fails(); !errors.Is(err, errNoCertificate) {
-		t.Errorf("without a certificate: %v, want %v", err, errNoCertificate)
-	}
-	if n := len(c.pods()); n != 0 {
-		t.Errorf("%d pods were made", n)
+	for _, tc := range []struct {
+		later time.Duration
+		want  string
+	}{{0, "False AsExpected"}, {certificatePatience - 1, "False AsExpected"}, {1, "True NoCertificate"}} {
+		c.clock.SetTime(c.clock.Now().Add(tc.later))
+		again, err := c.reconcile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again.RequeueAfter <= 0 || again.RequeueAfter > certificateLook {
+			t.Errorf("it is looked again after %v, want %v at most", again.RequeueAfter, certificateLook)
+		}
+		if n := len(c.pods()); n != 0 {
+			t.Errorf("%d pods were made", n)
+		}
+		if got, want := c.condition(v1alpha1.ConditionDegraded), tc.want; got != want {
+			t.Errorf("after %v: Degraded is %s, want %s", tc.later, got, want)
+		}
 	}
 	e.CA = "certificate"
 	c.pass()
 	if n := len(c.pods()); n == 0 {
 		t.Error("no pod was made with a certificate")
+	}
+	if got := c.condition(v1alpha1.ConditionDegraded); got != "False AsExpected" {
+		t.Errorf("with a certificate: Degraded is %s", got)
 	}
 }

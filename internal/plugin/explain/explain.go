@@ -158,6 +158,7 @@ func remedies() map[string]string {
 		"Refused":             "change what the API server refuses",
 		"PodsRefused":         "raise the quota, or lower spec.idleTarget",
 		"UnitsFailing":        "look at the failed unit that the message names: kubectl logs",
+		"NoCertificate":       "see the operator's log, and whether it may write its Secret",
 		"UnitsStuck":          "see what the message quotes: image, node, volume",
 		"SignalUnknown":       "see which busy signal can't be read",
 		"MaxReplicas":         "raise spec.maxReplicas, or lower spec.idleTarget",
