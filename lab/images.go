@@ -37,7 +37,7 @@ func WriteOperatorImage(ctx context.Context, progress io.Writer, tarPath string)
 
 // WriteWorkerImage builds the demo worker and writes its image to a tar file. The real node of a lab has it already.
 func WriteWorkerImage(ctx context.Context, progress io.Writer, tarPath string) error {
-	bin, err := build.Ensure(ctx, progress, build.Components(build.Programs)...)
+	bin, err := build.Ensure(ctx, progress, build.Components(build.Programs, build.Stamp)...)
 	if err != nil {
 		return err
 	}

@@ -15,13 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// StampScript is a shell's command that stamps as stamp does, by its first statement: stamp itself says when only after the
-// Go runtime has begun, which takes as long again as all that a launch needs before it. Its arguments are the witness's
-// address and a word.
-const StampScript = `t=$EPOCHREALTIME
-echo "{\"started\":${t/./}000,\"pod\":\"$POD_UID\",\"words\":[\"$2\"]}" | nc "${1%:*}" "${1#*:}"`
-
-// Stamp is what a launched command says of itself as its first act: see lab/cmd/stamp.
+// Stamp is what a launched command says of itself: see lab/cmd/stamp.
 type Stamp struct {
 	Started int64     `json:"started"` // Unix time in nanoseconds
 	Pod     types.UID `json:"pod"`

@@ -59,30 +59,20 @@ func (d times) String() string {
 	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, max %s ms (%d)", at(50), at(90), at(99), at(100), len(d))
 }
 
-// inShell has pools and Jobs run a shell instead of stamp, with these words.
-func inShell(c *corev1.Container, words ...string) {
-	c.Image, c.Command, c.Args = "busybox", append([]string{"sh", "-c", drive.StampScript, "sh"}, words...), nil
-}
-
 // One launch after the other: POST of the Job → first instruction of its command, beside what the API server takes for
 // one Job and one patch, and beside cold Jobs of the cluster's own controller.
 func TestMeasureLaunchesOneByOne(t *testing.T) {
 	const launches, others = 200, 20
 	e, _ := measureEnv(t)
 	w := e.Witness()
-	h := filledPool(e, kit.PushPool("game").Idle(3).With(func(s *v1alpha1.HotStandbyJobSpec) {
-		inShell(&s.JobTemplate.Template.Spec.Containers[0])
-	}))
-	stamps := func(name string) func(*batchv1.JobSpec) {
-		return func(s *batchv1.JobSpec) { inShell(&s.Template.Spec.Containers[0], w.Address, name) }
-	}
+	h := filledPool(e, kit.PushPool("game").Idle(3))
 	var warm, cold, posts, patches times
 	for i := range launches {
 		// All of them, so that no pod is being started beside the launch; and what is over goes, or the node has ever more to do.
 		e.Await("all are idle", func(g gomega.Gomega) { g.Expect(readyPods(e, "game")).To(gomega.Equal(h.Spec.IdleTarget)) })
 		name := fmt.Sprintf("warm-%03d", i)
 		goes := func(s *batchv1.JobSpec) { s.TTLSecondsAfterFinished = new(int32(1)) }
-		warm = append(warm, timed(e, w, kit.Launch(name, h).Spec(stamps(name)).Spec(goes).Obj()))
+		warm = append(warm, timed(e, w, kit.Launch(name, h).Args("-to", w.Address, name).Spec(goes).Obj()))
 		if got := startsOf(e, name); !slices.Equal(got, []string{v1alpha1.StartWarm}) {
 			t.Errorf("Job %s started %v, want one pod, warm", name, got)
 		}
@@ -96,7 +86,7 @@ func TestMeasureLaunchesOneByOne(t *testing.T) {
 	t.Logf("one pod patch: %s", patches)
 	for i := range others {
 		name := fmt.Sprintf("cold-%03d", i)
-		j := kit.Launch(name, h).Spec(stamps(name)).Spec(func(s *batchv1.JobSpec) { s.ManagedBy = nil }).Obj()
+		j := kit.Launch(name, h).Args("-to", w.Address, name).Spec(func(s *batchv1.JobSpec) { s.ManagedBy = nil }).Obj()
 		j.Labels = nil
 		cold = append(cold, timed(e, w, j))
 		awaitJob(e, name, batchv1.JobComplete)

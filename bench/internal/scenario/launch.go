@@ -60,7 +60,7 @@ func launches() Scenario {
 					return nil, err
 				}
 				l.real, l.pool, l.rounds = true, realPool("game", alone), choose(b, 8, 40)
-				name, note = "real node", "The command is a shell, whose first statement takes the time. It is a time of day, of the same machine."
+				name, note = "real node", "The command takes the time with its first instruction, before its runtime begins. It is a time of day, of the same machine."
 			}
 			runs, err := l.measure(ctx)
 			if err != nil {
@@ -98,7 +98,7 @@ func (l *launcher) measure(ctx context.Context) (runs []*measure.Run, err error)
 				return err
 			}
 			defer w.Close()
-			l.args = []string{w.Address}
+			l.args = []string{"-to", w.Address}
 		}
 		if err := s.fill(ctx, l.pool); err != nil {
 			return err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command stamp says when it was started, as the first thing that it does: a line of JSON on stdout and, with -to, on a
+// Command stamp says when it began, which its first instructions have taken note of: a line of JSON on stdout and, with -to, on a
 // TCP connection, with the words that it was given. Then it works for a while and ends with a code. Launches are timed
 // with it, and it is the witness that each ran, and once.
 package main
@@ -23,7 +23,7 @@ type Stamp struct {
 }
 
 func main() {
-	started := time.Now()
+	started := beginning()
 	to := flag.String("to", "", "host:port that is told as well")
 	work := flag.Duration("work", 0, "how long it works before it ends")
 	exit := flag.Int("exit", 0, "the code that it ends with")

@@ -15,6 +15,7 @@ const (
 	CNI        = "cni"
 	CoreDNS    = "coredns"
 	Programs   = "lab-programs"
+	Stamp      = "stamp"
 )
 
 // Component is programs that are built from one Go module, which pins their version.
@@ -127,13 +128,20 @@ func realNode() []Component {
 			Name: Programs,
 			Dir:  "..",
 			Packages: map[string]string{
-				"pause": "./cmd/pause", "nodeinit": "./cmd/nodeinit", "worker": "./cmd/worker", "stamp": "./cmd/stamp",
+				"pause": "./cmd/pause", "nodeinit": "./cmd/nodeinit", "worker": "./cmd/worker",
 			},
 			Sources: []string{
-				"go.mod", "go.sum", "cmd/pause", "cmd/nodeinit", "cmd/worker", "cmd/stamp",
+				"go.mod", "go.sum", "cmd/pause", "cmd/nodeinit", "cmd/worker",
 				"internal/image", "internal/nodeinit", "internal/registry", "internal/worker",
 			},
 			LDFlags: small,
+		},
+		{
+			Name:     Stamp,
+			Dir:      "..",
+			Packages: map[string]string{"stamp": "./cmd/stamp"},
+			Sources:  []string{"go.mod", "go.sum", "cmd/stamp"},
+			LDFlags:  append([]string{"-E", "main.first"}, small...),
 		},
 	}
 }
