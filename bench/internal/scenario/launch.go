@@ -53,13 +53,13 @@ func launches() Scenario {
 			if err != nil {
 				return nil, err
 			}
-			l := launcher{bench: b, pool: simulatedPool("game", alone), rounds: choose(b, 25, 60)}
+			l := launcher{bench: b, pool: simulatedPool("game", alone), rounds: choose(b, 25, 50)}
 			name, note := "simulated node", "No command runs on a simulated node: its first instruction is when the launch has reached the pod. Cold Jobs aren't measured, since pods start there in no time."
 			if c.Lab.HasNode() {
 				if err := c.LoadEntrypoint(ctx); err != nil {
 					return nil, err
 				}
-				l.real, l.pool, l.rounds = true, realPool("game", alone), choose(b, 8, 40)
+				l.real, l.pool, l.rounds = true, realPool("game", alone), choose(b, 8, 25)
 				name, note = "real node", "The command takes the time with its first instruction, before its runtime begins. It is a time of day, of the same machine."
 			}
 			runs, err := l.measure(ctx)

@@ -33,13 +33,21 @@ const (
 const (
 	dueToFirst = "due → first instruction"
 	coldStarts = "cold starts"
+	neverBegun = "launches refused or never begun"
+)
+
+// A load breaks what carries it when more than this share starts cold, or when one in a hundred launches takes longer.
+const (
+	mostCold = 0.01
+	slowest  = time.Second
 )
 
 func sustained() Scenario {
 	return Scenario{
 		Name: "sustained",
 		About: "Launches at random times, so many a second on average, on simulated nodes whose pods hold their streams to the gateway; each works for " +
-			"a second, ends and is removed a second later, and the pool has idle pods for three seconds of launches. Latency counts from when " +
+			"a second, ends and is removed a second later, and the pool has idle pods for three seconds of launches. Rates go up until one is too much: " +
+			"a launch is lost, one in a hundred starts cold or takes a second. Latency counts from when " +
 			"a launch was due. API writes are those of a launch's whole life, from its POST to its removal, its replacement included.",
 		Rows: []table.Row{
 			{What: "Poisson load: due → first instruction, p50", Number: each(dueToFirst + " p50")},
@@ -54,11 +62,34 @@ func sustained() Scenario {
 				if err != nil {
 					return cases, err
 				}
-				cases = append(cases, result.CaseOf(fmt.Sprintf("%d launches per second", rate), runs))
+				why := broken(runs)
+				if why == "" {
+					cases = append(cases, result.CaseOf(fmt.Sprintf("%d launches per second", rate), runs))
+					continue
+				}
+				b.Say("%d launches per second: %s", rate, why)
+				return append(cases, result.CaseOf(fmt.Sprintf("%d launches per second", rate), runs, "Here it breaks: "+why+". Higher rates weren't tried.")), nil
 			}
 			return cases, nil
 		},
 	}
+}
+
+// broken says why a load was more than could be carried; empty: it wasn't. One run is enough.
+func broken(runs []*measure.Run) string {
+	for _, r := range runs {
+		n := r.Numbers()
+		if lost := n[neverBegun].Value; lost > 0 {
+			return fmt.Sprintf("%g launches were refused or never began", lost)
+		}
+		if share := n[coldStarts].Value / float64(max(1, len(r.Samples()[dueToFirst]))); share > mostCold {
+			return fmt.Sprintf("%.1f %% started cold", 100*share)
+		}
+		if p99 := r.Percentile(dueToFirst, 99); p99 > slowest {
+			return fmt.Sprintf("p99 is %s", p99.Round(10*time.Millisecond))
+		}
+	}
+	return ""
 }
 
 // sustainer makes launches for some time.
@@ -115,7 +146,7 @@ func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into
 	begun := s.begun(into, schedule, due, word)
 	into.Discard(warmUp)
 	into.Count("the load was behind by at most", result.Milliseconds, milliseconds(behind))
-	into.Count("launches refused or never begun", result.Count, float64(len(schedule)-begun))
+	into.Count(neverBegun, result.Count, float64(len(schedule)-begun))
 	err = s.Clear(ctx)
 	s.track.forget()
 	if err = errors.Join(err, s.awaitIdle(ctx, s.pool)); err != nil {
