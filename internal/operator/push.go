@@ -57,7 +57,7 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 	if err != nil {
 		return controller.Push{}, launches{}, err
 	}
-	registry := standby.New(standby.Deps{Client: api, Clock: clock.RealClock{}, Log: mgr.GetLogger().WithName("standby")})
+	registry := standby.New(standby.Deps{Client: api, Answers: api.CoreV1().RESTClient(), Clock: clock.RealClock{}, Log: mgr.GetLogger().WithName("standby")})
 	registry.OnStarted(told.Started)
 	registry.OnLost(told.ClaimLost)
 	known := pools{mgr.GetCache()}

@@ -6,12 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 )
@@ -35,7 +38,6 @@ func (s *Reservation) Claim(ctx context.Context, c Claim) (*corev1.Pod, error) {
 		p, err := s.registry.bind(ctx, e, &c, text)
 		switch {
 		case err == nil:
-			s.registry.win(e, &c, text)
 			return p, nil
 		case errors.Is(err, errLost):
 			s.registry.lose(e)
@@ -46,21 +48,23 @@ func (s *Reservation) Claim(ctx context.Context, c Claim) (*corev1.Pod, error) {
 	}
 }
 
-// bind makes the one write that makes a pod a Job's. An answer that leaves open whether it was made is resolved by reading
-// the pod: it is ours if it has this launch's ID, and if it is still idle the same patch is sent again, which can't
-// succeed twice.
+// bind makes the one write that makes a pod a Job's, and sends it its launch. An answer that leaves open whether it was made is
+// resolved by reading the pod: it is ours if it has this launch's ID, and if it is still idle the same patch is sent again,
+// which can't succeed twice.
 func (r *Registry) bind(ctx context.Context, e *entry, c *Claim, text string) (*corev1.Pod, error) {
 	patch, err := r.patchFor(e, c, text)
 	if err != nil {
 		return nil, err
 	}
-	pods := r.deps.Client.CoreV1().Pods(e.id.Namespace)
+	won := false
+	win := func() { won = true; r.win(e, c, text) }
 	for pause := newPause(); ; {
-		p, err := attempt(ctx, func(ctx context.Context) (*corev1.Pod, error) {
-			return pods.Patch(ctx, e.id.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
-		})
+		p, err := attempt(ctx, func(ctx context.Context) (*corev1.Pod, error) { return r.send(ctx, e, patch, win) })
 		if err == nil {
 			return p, nil
+		}
+		if won {
+			return r.reread(ctx, e, c), nil
 		}
 		if refused(err) {
 			return nil, err
@@ -68,6 +72,7 @@ func (r *Registry) bind(ctx context.Context, e *entry, c *Claim, text string) (*
 		p, outcome := r.resolve(ctx, e, c.Payload.ID)
 		switch {
 		case outcome == ours:
+			win()
 			return p, nil
 		case outcome == others:
 			return nil, errLost
@@ -81,6 +86,50 @@ func (r *Registry) bind(ctx context.Context, e *entry, c *Claim, text string) (*
 			return nil, errors.Join(err, ctx.Err())
 		}
 	}
+}
+
+// send sends the patch of a claim. Taken is called when the server has taken it, of which the rest of its answer, the pod as it
+// is now, is no condition: a launch need not wait for that to come and to be decoded. An error after that is about the rest.
+func (r *Registry) send(ctx context.Context, e *entry, patch []byte, taken func()) (*corev1.Pod, error) {
+	if r.deps.Answers == nil {
+		p, err := r.deps.Client.CoreV1().Pods(e.id.Namespace).Patch(ctx, e.id.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
+		if err == nil {
+			taken()
+		}
+		return p, err
+	}
+	answer, err := r.deps.Answers.Patch(types.JSONPatchType).Namespace(e.id.Namespace).Resource("pods").Name(e.id.Name).Body(patch).Stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	taken()
+	defer func() { _ = answer.Close() }()
+	text, err := io.ReadAll(answer)
+	if err != nil {
+		return nil, fmt.Errorf("read the claimed pod: %w", err)
+	}
+	p := &corev1.Pod{}
+	if err := runtime.DecodeInto(scheme.Codecs.UniversalDeserializer(), text, p); err != nil {
+		return nil, fmt.Errorf("read the claimed pod: %w", err)
+	}
+	if p.UID != e.id.UID {
+		return nil, fmt.Errorf("read the claimed pod: the answer of %d bytes isn't it", len(text))
+	}
+	return p, nil
+}
+
+// reread reads a pod whose claim the server has taken without saying what it has become. One that can't be read, or is gone
+// already, is the Job's nevertheless: what is known of it will do.
+func (r *Registry) reread(ctx context.Context, e *entry, c *Claim) *corev1.Pod {
+	if p, outcome := r.resolve(ctx, e, c.Payload.ID); outcome == ours {
+		return p
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: e.id.Namespace, Name: e.id.Name, UID: e.id.UID, ResourceVersion: e.version,
+		Labels: c.Labels, Annotations: c.Annotations, OwnerReferences: []metav1.OwnerReference{c.Owner},
+	}}
 }
 
 // GiveBack makes a claimed pod its pool's again, without a finalizer of the Job's and only to be deleted: what it runs isn't

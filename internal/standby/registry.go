@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
@@ -22,8 +23,11 @@ import (
 // Deps are what a registry works with.
 type Deps struct {
 	Client kubernetes.Interface
-	Clock  clock.WithDelayedExecution
-	Log    logr.Logger
+	// Answers is Client's own for pods: by it a launch is sent as soon as the answer to its claim begins. nil: when all of the
+	// answer is there and decoded.
+	Answers rest.Interface
+	Clock   clock.WithDelayedExecution
+	Log     logr.Logger
 }
 
 // Registry knows the standby pods. Its methods may be called from any goroutine, and but for Claim none waits for
