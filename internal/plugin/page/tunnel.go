@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,13 +80,18 @@ func (t *tunnel) connect(ctx context.Context) error {
 	t.port = port
 	go func(c httpstream.Connection) {
 		<-c.CloseChan()
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if t.connection == c {
-			t.connection = nil
-		}
+		t.forget(c)
 	}(t.connection)
 	return nil
+}
+
+// forget has the next stream go over another connection, to the operator that leads then.
+func (t *tunnel) forget(c httpstream.Connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.connection == c {
+		t.connection = nil
+	}
 }
 
 // leaderOf is the pod that leads and the port of its page.
@@ -128,7 +134,7 @@ func forward(k *cluster.Cluster, namespace, pod string) (httpstream.Connection, 
 
 // open opens a connection to the port, which is two streams: one for data, one on which the kubelet says what failed.
 // t.mu is held.
-func (t *tunnel) open() (net.Conn, error) {
+func (t *tunnel) open() (*conn, error) {
 	header := http.Header{}
 	header.Set(corev1.StreamType, corev1.StreamTypeError)
 	header.Set(corev1.PortHeader, strconv.Itoa(int(t.port)))
@@ -145,7 +151,7 @@ func (t *tunnel) open() (net.Conn, error) {
 		return nil, err
 	}
 	c := &conn{Stream: data, failures: failures, connection: t.connection, failed: make(chan struct{})}
-	go c.listen()
+	go c.listen(t)
 	return c, nil
 }
 
@@ -158,15 +164,21 @@ type conn struct {
 	failed     chan struct{} // closed when nothing more can fail
 	why        string
 	once       sync.Once
+	done       atomic.Bool // nobody waits for it any more
 }
 
-// listen hears why the other end can't be reached.
-func (c *conn) listen() {
+// listen hears why the other end can't be reached. The API server keeps a connection whose pod has ended or leads no more:
+// it is closed from here.
+func (c *conn) listen(t *tunnel) {
 	defer close(c.failed)
 	text, _ := io.ReadAll(c.failures) // without a text there is nothing to tell
-	if c.why = strings.TrimSpace(string(text)); c.why != "" {
-		_ = c.Reset()
+	c.why = strings.TrimSpace(string(text))
+	if c.why == "" || c.done.Load() {
+		return
 	}
+	t.forget(c.connection)
+	_ = c.Reset()
+	_ = c.connection.Close()
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -187,6 +199,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Close() error {
 	var err error
 	c.once.Do(func() {
+		c.done.Store(true)
 		err = errors.Join(c.Stream.Close(), c.Reset())
 		c.connection.RemoveStreams(c.Stream, c.failures)
 	})
