@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -30,10 +31,16 @@ const long = `Open the operator's page in a browser.
 The page is served on this machine alone, and reached through the API server as kubectl port-forward does, with the token of the
 kubeconfig or of --service-account. Whoever can use this machine's loopback address can read the page while it runs.`
 
+// options are what the user asks for.
+type options struct {
+	page  page.Options
+	port  int
+	quiet bool // no browser
+}
+
 // Command is kubectl hsj ui.
 func Command(cli *cluster.CLI) *cobra.Command {
-	o := page.Options{}
-	quiet, port := false, 0
+	o := options{}
 	cmd := &cobra.Command{
 		Use:   "ui",
 		Short: "Open the operator's page in a browser",
@@ -46,26 +53,39 @@ func Command(cli *cluster.CLI) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := page.Open(ctx, k, o, cli.Clock)
+			p, err := page.Open(ctx, k, o.page, cli.Clock)
 			if err != nil {
 				return err
 			}
-			// Better said here than by an empty page.
-			if _, err := p.Launches(ctx, k.Namespace, "", "", 1); err != nil {
+			view, err := mayView(ctx, p, k.Namespace)
+			if err != nil {
 				return err
 			}
-			return serve(ctx, cli, p, port, quiet)
+			return o.serve(ctx, cli, p, view)
 		},
 	}
-	o.Bind(cmd.Flags())
-	cmd.Flags().IntVar(&port, "port", 0, "port on this machine; 0: any")
-	cmd.Flags().BoolVar(&quiet, "no-browser", false, "print the address, and open no browser")
+	o.page.Bind(cmd.Flags())
+	cmd.Flags().IntVar(&o.port, "port", 0, "port on this machine; 0: any")
+	cmd.Flags().BoolVar(&o.quiet, "no-browser", false, "print the address, and open no browser")
 	return cmd
 }
 
-func serve(ctx context.Context, cli *cluster.CLI, p *page.Page, port int, quiet bool) error {
+// mayView is what the page is to show, as it reads it out of its address: all namespaces, or only this one to whom may see no
+// more. That nothing may be seen is better said here than by an empty page.
+func mayView(ctx context.Context, p *page.Page, namespace string) (fragment string, err error) {
+	if _, err := p.Launches(ctx, "", "", "", 1); err == nil {
+		return "", nil
+	}
+	if _, err := p.Launches(ctx, namespace, "", "", 1); err != nil {
+		return "", err
+	}
+	return "#" + url.Values{"namespace": {namespace}}.Encode(), nil
+}
+
+// serve serves the page, and opens what it is to show of it, until ctx is done.
+func (o options) serve(ctx context.Context, cli *cluster.CLI, p *page.Page, view string) error {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
 	if err != nil {
 		return err
 	}
@@ -76,10 +96,10 @@ func serve(ctx context.Context, cli *cluster.CLI, p *page.Page, port int, quiet 
 		Handler:           proxy(p, []string{net.JoinHostPort("127.0.0.1", bound), net.JoinHostPort("localhost", bound)}, errorLog),
 		ReadHeaderTimeout: headerTime, ErrorLog: errorLog,
 	}
-	url := "http://" + net.JoinHostPort("127.0.0.1", bound)
-	_, _ = fmt.Fprintf(cli.Out, "%s (Ctrl-C ends it)\n", url)
-	if !quiet {
-		if err := browse(ctx, url); err != nil {
+	shown := "http://" + net.JoinHostPort("127.0.0.1", bound) + "/" + view
+	_, _ = fmt.Fprintf(cli.Out, "%s (Ctrl-C ends it)\n", shown)
+	if !o.quiet {
+		if err := browse(ctx, shown); err != nil {
 			_, _ = fmt.Fprintln(cli.ErrOut, "note: no browser could be opened:", err)
 		}
 	}
