@@ -10,8 +10,13 @@ import (
 	"time"
 )
 
-// attachTimeout is how long the gateway may take to say that the pod is attached.
-const attachTimeout = 10 * time.Second
+const (
+	// attachTimeout is how long the gateway may take to say that the pod is attached.
+	attachTimeout = 10 * time.Second
+	// worthALine is how many failures in a row are told of: they take a minute. What is written here stands before what the
+	// launch writes, and an operator that is upgraded, or whose leader has died, is back by then.
+	worthALine = 13
+)
 
 // attachment keeps a stream to the gateway open.
 type attachment struct {
@@ -29,8 +34,7 @@ func (a *attachment) run(ctx context.Context) {
 		if attached {
 			failures = 0
 		}
-		// A gateway may come and go: it is worth a line at the second failure in a row, and none among those of a launch.
-		if failures == 1 && !a.reporter.launched() {
+		if failures+1 == worthALine && !a.reporter.launched() { // none stands among what a launch writes
 			a.log.Warn("the gateway can't be reached; trying again", "err", err)
 		}
 		if !sleep(ctx, backoff(failures, a.random())) {

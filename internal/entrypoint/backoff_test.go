@@ -3,9 +3,12 @@
 package entrypoint
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -63,6 +66,32 @@ func TestAttachingWaitsLongerWithEachFailure(t *testing.T) {
 			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
 	})
+}
+
+func TestAPodSaysOnceThatTheGatewayStaysAway(t *testing.T) {
+	for name, tc := range map[string]struct {
+		away time.Duration
+		want int // lines
+	}{
+		"an upgrade":  {50 * time.Second, 0},
+		"for an hour": {time.Hour, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tc.away)
+				defer cancel()
+				out := &bytes.Buffer{}
+				a := &attachment{
+					reporter: newReporter(half), random: half, log: slog.New(slog.NewTextHandler(out, nil)),
+					open: func(context.Context, activity) (io.ReadCloser, error) { return nil, errors.New("no route") },
+				}
+				a.run(ctx)
+				if got := strings.Count(out.String(), "\n"); got != tc.want {
+					t.Errorf("it wrote %d lines, want %d:\n%s", got, tc.want, out)
+				}
+			})
+		})
+	}
 }
 
 func TestAGatewayThatSaysNothingIsLeft(t *testing.T) {
