@@ -229,16 +229,24 @@ func TestTheChartIsChangedWhilePoolsWork(t *testing.T) {
 	r := &installed{Env: kit.In(t, labtest.Own(t, "chart")), busy: map[string]types.UID{}}
 	r.NeedEntrypoint()
 	r.witness = r.Witness()
+	viewer(r.Env, account, true)
+	p := newPlugin(t, r.Env)
 	before := r.remains(gomega.NewWithT(t))
 
 	r.helm("install", "hsj", "charts/hotstandbyjob", "--create-namespace")
 	r.load()
 	r.mustStartWarm("install")
+	page := r.show(p)
+	job := r.mustRun(p)
+	r.mustTell(p, job)
+	page.mustShow(job)
 	// The same image under another name: to the operator it is another one, and it replaces the idle pods.
 	r.beside("upgrade", func() {
 		r.helm("upgrade", "hsj", "charts/hotstandbyjob", "--set", "image.repository=docker.io/library/hotstandbyjob-operator", "--set", "podAnnotations.a=b")
 	})
 	r.mustStartWarm("upgrade")
+	page.mustShow(r.mustRun(p)) // of another pod than the page that was opened
+	page.end()
 	r.beside("rollback", func() { r.helm("rollback", "hsj") })
 	r.mustStartWarm("rollback")
 
