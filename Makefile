@@ -15,10 +15,10 @@ CRD_REF_DOCS := go tool -modfile=$(CURDIR)/tools/crd-ref-docs/go.mod crd-ref-doc
 BUF := go tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 LAB := go run -C lab ./cmd/lab
 
-.PHONY: help demo test bench bench-quick bench-compare lab-up lab-down generate ui lint image
+.PHONY: help demo test bench bench-quick bench-compare lab-up lab-down generate ui lint image release-dry-run
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 17
 
 # Compiled as the operator and Kubernetes are, so that they share packages.
 demo: ## Show a pool at work on a real Kubernetes; DEMO=stay keeps it, CLUSTER=current uses the cluster of KUBECONFIG
@@ -68,3 +68,6 @@ lint: ## Check the style of all modules; LINT_FLAGS=--fix mends what can be mend
 image: ## Build the operator's image as a tar, dist/hotstandbyjob-operator.tar
 	@mkdir -p dist
 	$(LAB) image operator --output $(CURDIR)/dist/hotstandbyjob-operator.tar
+
+release-dry-run: ## Make what a release has, but for the image, in dist/release, and check it; PLATFORM=linux/amd64 makes that alone
+	tools/release.sh $(PLATFORM)
