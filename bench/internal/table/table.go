@@ -80,11 +80,21 @@ func (row Row) line(scenario string, c result.Case, all []result.Case) (string, 
 	beside, ratio := "", ""
 	if than, ok := row.beside(c, all); ok {
 		beside = row.Than + ": " + figures(than)
-		if than.Median > 0 {
-			ratio = result.Figure(number.Median/than.Median, result.Times)
-		}
+		ratio = times(number.Median, than.Median)
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | `make bench SCENARIO=%s` |\n", what, figures(number), beside, ratio, scenario), true
+}
+
+// times is how much a number is of another one, the other way round where that is more than a few times.
+func times(n, than float64) string {
+	switch {
+	case than <= 0:
+		return ""
+	case n > 0 && than > 3*n:
+		return "1 / " + result.Figure(than/n, result.Count)
+	default:
+		return result.Figure(n/than, result.Times)
+	}
 }
 
 // beside is what a number is compared with.
