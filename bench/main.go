@@ -59,7 +59,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "fewer and smaller cases, in some minutes")
 	flags.StringVar(&o.whole, "whole", "", "scenarios that -quick leaves as they are, separated by commas")
 	flags.StringVar(&o.compare, "compare", "", "measure nothing: compare this report with the baseline")
-	flags.BoolVar(&o.readme, "readme", false, "measure nothing: write the table of README.md from the baseline")
+	flags.BoolVar(&o.readme, "readme", false, "measure nothing: write the table of README.md from the baseline, and its picture, for which it needs Chromium")
 	flags.IntVar(&o.runs, "runs", 0, "how often each case is measured (default 3, with -quick 1)")
 	flags.Uint64Var(&o.seed, "seed", 1, "makes the same load again")
 	flags.StringVar(&o.out, "out", "dist/bench", "folder for the report")

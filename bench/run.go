@@ -48,7 +48,7 @@ func run(ctx context.Context, o options) error {
 		return compare(os.Stdout, in(root, o.compare), o.baseline)
 	}
 	if o.readme {
-		return writeTable(filepath.Join(root, "README.md"), o.baseline)
+		return writeReadme(ctx, root, o.baseline)
 	}
 	log.SetLogger(logr.Discard()) // of the client's library: what matters is in its errors
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
@@ -199,6 +199,15 @@ func writeTable(path, reportPath string) error {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	return nil
+}
+
+// writeReadme writes what the README has of a report: a table, and pictures.
+func writeReadme(ctx context.Context, root, reportPath string) error {
+	report, err := result.Read(reportPath)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeTable(filepath.Join(root, "README.md"), reportPath), drawPictures(ctx, filepath.Join(root, "docs", "img"), report))
 }
 
 // versions are those of what runs. A tree that isn't a checkout has no commit.

@@ -20,7 +20,18 @@ import (
 var text string
 
 // Write writes the page of a report, beside that of the baseline, if there is one.
-func Write(to io.Writer, r, baseline *result.Report) error {
+func Write(to io.Writer, r, baseline *result.Report) error { return write(to, "page", r, baseline) }
+
+// Picture writes a page that has the latencies of one case only, to be made a picture of. False: the case has none.
+func Picture(to io.Writer, c result.Case) (bool, error) {
+	p := plotOf(c.Latencies)
+	if p == nil {
+		return false, nil
+	}
+	return true, write(to, "picture", p, nil)
+}
+
+func write(to io.Writer, name string, what any, baseline *result.Report) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"plot":    plotOf,
 		"names":   names,
@@ -34,7 +45,7 @@ func Write(to io.Writer, r, baseline *result.Report) error {
 	if err != nil {
 		return fmt.Errorf("read the page's template: %w", err)
 	}
-	if err := t.Execute(to, r); err != nil {
+	if err := t.ExecuteTemplate(to, name, what); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	return nil

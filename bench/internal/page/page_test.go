@@ -113,3 +113,22 @@ func TestPercentilesGrowToTheRight(t *testing.T) {
 		}
 	}
 }
+
+func TestAPictureIsOfOneCase(t *testing.T) {
+	cases := report(1).Scenarios[0].Cases
+	var text strings.Builder
+	if some, err := Picture(&text, cases[0]); !some || err != nil {
+		t.Fatalf("there is a picture: %v, %v", some, err)
+	}
+	for _, want := range []string{"<polyline", "warm &lt;b&gt;", "<style>"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not in the picture", want)
+		}
+	}
+	if strings.Contains(text.String(), "<table") {
+		t.Error("the picture has a table")
+	}
+	if some, err := Picture(&text, cases[1]); some || err != nil {
+		t.Errorf("there is a picture of nothing: %v, %v", some, err)
+	}
+}

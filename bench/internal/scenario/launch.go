@@ -48,6 +48,7 @@ func launches() Scenario {
 			{What: "the same, p99", Number: each(postToFirst + " p99"), Than: "a Job without a pool", Beside: each(coldToFirst + " p99")},
 			{What: "a launch by the gateway, p50", Number: each(gatewayToFirst + " p50"), Than: "the two writes", Beside: each(rawBoth + " p50")},
 		},
+		Pictured: []string{rawBoth, postToFirst, gatewayToFirst, coldToFirst},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			c, err := b.Open(ctx)
 			if err != nil {

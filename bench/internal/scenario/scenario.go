@@ -24,6 +24,8 @@ type Scenario struct {
 	Run   func(context.Context, Bench) ([]result.Case, error)
 	// Rows are what of it is in the table of the README.
 	Rows []table.Row
+	// Pictured are the latencies of its first case that the README has a picture of.
+	Pictured []string
 }
 
 // All scenarios, in the order in which they run.
