@@ -17,15 +17,16 @@ import (
 
 // gate lets in those who may come.
 type gate struct {
-	reviewer   *access.Reviewer
-	anyAddress bool
+	// Clients don't wait behind pods, all of which come at once when the operator has started.
+	podReviewer, clientReviewer *access.Reviewer
+	anyAddress                  bool
 }
 
 func newGate(d *Deps) *gate {
-	return &gate{
-		reviewer:   access.New(access.Deps{Client: d.Client, Clock: d.Clock, Log: d.Log, Reviews: d.Limits.Reviews}),
-		anyAddress: d.AnyAddress,
+	reviewer := func() *access.Reviewer {
+		return access.New(access.Deps{Client: d.Client, Clock: d.Clock, Log: d.Log, Reviews: d.Limits.Reviews})
 	}
+	return &gate{podReviewer: reviewer(), clientReviewer: reviewer(), anyAddress: d.AnyAddress}
 }
 
 // pods lets those in who have the token of a pod, made for us.
@@ -34,7 +35,7 @@ func (g *gate) pods(ctx context.Context, _ connect.Spec, peer connect.Peer, h ht
 	if err != nil {
 		return ctx, stopped(err)
 	}
-	c, err := g.reviewer.Caller(ctx, v1alpha1.TokenAudience, token)
+	c, err := g.podReviewer.Caller(ctx, v1alpha1.TokenAudience, token)
 	if err != nil {
 		return ctx, stopped(err)
 	}
@@ -54,7 +55,7 @@ func (g *gate) clients(ctx context.Context, _ connect.Spec, _ connect.Peer, h ht
 	if err != nil {
 		return ctx, stopped(err)
 	}
-	c, err := g.reviewer.Client(ctx, token)
+	c, err := g.clientReviewer.Client(ctx, token)
 	if err != nil {
 		return ctx, stopped(err)
 	}
@@ -63,7 +64,7 @@ func (g *gate) clients(ctx context.Context, _ connect.Spec, _ connect.Peer, h ht
 
 // allow says whether the caller may do something with Jobs; the error is what to answer if not.
 func (g *gate) allow(ctx context.Context, verb, namespace, job string) error {
-	return stopped(g.reviewer.Allow(ctx, callerOf(ctx), access.Attributes{
+	return stopped(g.clientReviewer.Allow(ctx, callerOf(ctx), access.Attributes{
 		Verb: verb, Group: "batch", Version: "v1", Resource: "jobs", Namespace: namespace, Name: job,
 	}))
 }

@@ -54,12 +54,12 @@ type Limits struct {
 	Streams           int // of pods, in all
 	Launches          int // open Launch and Start calls, in all
 	LaunchesPerClient int // the same, of one user
-	Reviews           int // requests to the API server about tokens and rights, at once
+	Reviews           int // requests to the API server about tokens and rights, at once: so many for pods, and as many for clients
 }
 
 // DefaultLimits are for 10,000 standby pods.
 func DefaultLimits() Limits {
-	return Limits{MessageBytes: 256 << 10, Streams: 20_000, Launches: 5_000, LaunchesPerClient: 1_000, Reviews: 64}
+	return Limits{MessageBytes: 256 << 10, Streams: 20_000, Launches: 5_000, LaunchesPerClient: 1_000, Reviews: 16}
 }
 
 func (l Limits) withDefaults() Limits {
