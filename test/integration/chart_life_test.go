@@ -238,8 +238,8 @@ func TestTheChartIsChangedWhilePoolsWork(t *testing.T) {
 	r.mustStartWarm("install")
 	page := r.show(p)
 	job := r.mustRun(p)
-	r.mustTell(p, job)
 	page.mustShow(job)
+	r.mustTell(p, job) // what the page has by now
 	// The same image under another name: to the operator it is another one, and it replaces the idle pods.
 	r.beside("upgrade", func() {
 		r.helm("upgrade", "hsj", "charts/hotstandbyjob", "--set", "image.repository=docker.io/library/hotstandbyjob-operator", "--set", "podAnnotations.a=b")
