@@ -20,7 +20,7 @@ import (
 // server is a gateway of the generated code.
 type server struct {
 	*httptest.Server
-	attached chan *standbyv1.Activity // is told of each pod that attaches, and must be read
+	attached chan *standbyv1.Activity // has each pod that has attached
 	reports  chan *standbyv1.Activity // has each report that was taken
 	payloads chan string              // what is sent over the stream
 	closed   chan struct{}            // is told of each stream that the pod ends
@@ -35,7 +35,7 @@ type server struct {
 func newServer(t testing.TB, k *kubelet) *server {
 	t.Helper()
 	s := &server{
-		attached: make(chan *standbyv1.Activity), reports: make(chan *standbyv1.Activity, 100),
+		attached: make(chan *standbyv1.Activity, 100), reports: make(chan *standbyv1.Activity, 100),
 		payloads: make(chan string), closed: make(chan struct{}, 100), end: make(chan struct{}),
 	}
 	mux := http.NewServeMux()
@@ -91,11 +91,7 @@ func (s *server) Attach(ctx context.Context, r *standbyv1.AttachRequest, stream 
 	if err := stream.Send(&standbyv1.AttachResponse{}); err != nil {
 		return err
 	}
-	select {
-	case s.attached <- r.GetActivity():
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	s.attached <- r.GetActivity() // also of one that has left by now, as those do that had nothing but that to say
 	for {
 		select {
 		case payload := <-s.payloads:
