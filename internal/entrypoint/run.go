@@ -15,6 +15,10 @@ import (
 	"github.com/paia-tech/hotstandbyjob/internal/protocol"
 )
 
+// lastReport is how long the report of a launch may keep a container whose command has ended: it may be faster than the report,
+// without which nobody knows when it began, or that it did.
+const lastReport = time.Second
+
 // Deps are what the entrypoint uses of the world around it, besides processes and files.
 type Deps struct {
 	Now     func() time.Time
@@ -113,12 +117,18 @@ func (e *entrypoint) push(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("launch: %w", err)
 	}
+	_, version := e.reporter.current()
 	go func() {
 		defer disconnect()
-		_, version := e.reporter.current()
 		e.reporter.await(ctx, func() bool { return e.reporter.taken >= version })
 	}()
-	return e.supervise(started), nil
+	code := e.supervise(started)
+	if e.config.GatewayURL != "" {
+		ctx, cancel := context.WithTimeout(ctx, lastReport)
+		defer cancel()
+		e.reporter.delivered(ctx, version)
+	}
+	return code, nil
 }
 
 // connect attaches to the gateway and reports to it, until the context ends or it is told to disconnect.

@@ -4,10 +4,12 @@ package entrypoint
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +46,30 @@ func TestALaunchComesOverTheStreamAndIsReported(t *testing.T) {
 	p.wants(143)
 	if p.out.String() != "launched\n" {
 		t.Errorf("it wrote %q", p.out.String())
+	}
+}
+
+func TestALaunchThatEndsAtOnceIsReported(t *testing.T) {
+	p, s := attachedPod(t)
+	s.mu.Lock() // no report is taken
+	take := sync.OnceFunc(s.mu.Unlock)
+	defer take()
+	s.payloads <- encoded(t, launchOf("echo ran as $$$$; exit 6"))
+	p.says("\n")
+	var pid int
+	if _, err := fmt.Sscanf(p.out.String(), "ran as %d\n", &pid); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the command has ended", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+	take()
+	p.wants(6)
+	select {
+	case r := <-s.reports:
+		if r.GetLaunchId() != "launch-1" {
+			t.Errorf("it reported %v", r)
+		}
+	default:
+		t.Error("it reported nothing")
 	}
 }
 
