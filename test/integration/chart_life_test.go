@@ -237,15 +237,13 @@ func TestTheChartIsChangedWhilePoolsWork(t *testing.T) {
 	r.load()
 	r.mustStartWarm("install")
 	page := r.show(p)
-	job := r.mustRun(p)
-	page.mustShow(job)
-	r.mustTell(p, job) // what the page has by now
+	r.mustTell(p, page.mustShow(p))
 	// The same image under another name: to the operator it is another one, and it replaces the idle pods.
 	r.beside("upgrade", func() {
 		r.helm("upgrade", "hsj", "charts/hotstandbyjob", "--set", "image.repository=docker.io/library/hotstandbyjob-operator", "--set", "podAnnotations.a=b")
 	})
 	r.mustStartWarm("upgrade")
-	page.mustShow(r.mustRun(p)) // of another pod than the page that was opened
+	page.mustShow(p) // that of another pod than the one that was opened
 	page.end()
 	r.beside("rollback", func() { r.helm("rollback", "hsj") })
 	r.mustStartWarm("rollback")
