@@ -113,7 +113,7 @@ func layers() map[string]layer {
 		// The only writer of claims.
 		"internal/standby": {
 			own:    []string{"api/v1alpha1", "internal/protocol"},
-			others: append(objects(), "k8s.io/client-go/kubernetes", "k8s.io/utils/clock", logr),
+			others: append(objects(), "k8s.io/client-go/kubernetes", "k8s.io/client-go/rest", "k8s.io/utils/clock", logr),
 		},
 
 		"internal/probe": {
