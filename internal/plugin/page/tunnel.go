@@ -165,6 +165,7 @@ type conn struct {
 	why        string
 	once       sync.Once
 	done       atomic.Bool // nobody waits for it any more
+	answered   bool        // something was read
 }
 
 // listen hears why the other end can't be reached. The API server keeps a connection whose pod has ended or leads no more:
@@ -184,16 +185,22 @@ func (c *conn) listen(t *tunnel) {
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Stream.Read(p)
 	if err == nil {
+		c.answered = true
 		return n, nil
 	}
-	select { // why comes on another stream, and may come later
+	why := ""
+	select { // it comes on another stream, and may come later
 	case <-c.failed:
-		if c.why != "" {
-			return n, fmt.Errorf("the operator's page doesn't answer (is it off, --ui-address=0?): %s", c.why)
-		}
+		why = c.why
 	case <-time.After(whyTime):
 	}
-	return n, err
+	if why == "" && !c.answered {
+		why = "the connection ended" // the API server may end it before it has passed on why
+	}
+	if why == "" {
+		return n, err
+	}
+	return n, fmt.Errorf("the operator's page doesn't answer (is it off, --ui-address=0?): %s", why)
 }
 
 func (c *conn) Close() error {

@@ -90,3 +90,19 @@ func TestAConnectionWhosePodIsGoneIsNotUsedAgain(t *testing.T) {
 		})
 	}
 }
+
+// Why a connection ended may get lost with it.
+func TestAConnectionThatEndsUnansweredSaysSo(t *testing.T) {
+	through := &fakeConnection{failure: make(chan string), closed: make(chan bool)}
+	to := &tunnel{connection: through}
+	c, err := to.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	through.failure <- ""
+	data, _ := c.Stream.(*fakeStream)
+	_ = data.end.Close()
+	if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "--ui-address=0?): the connection ended") {
+		t.Errorf("reading ends with %v", err)
+	}
+}
