@@ -124,11 +124,7 @@ func TestARefusedClaimIsNotSent(t *testing.T) {
 	s := attach(t, c, id, Activity{})
 	c.add(t, idlePod("b"))
 	c.answering(t, func(w http.ResponseWriter, _ *http.Request, body []byte) { _, _ = w.Write(body) })
-	retired := c.get(t, "a")
-	retired.Labels[v1alpha1.LabelState] = "retiring"
-	if err := c.client.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), retired, "games"); err != nil {
-		t.Fatal(err)
-	}
+	c.retire(t, "a")
 	p, err := c.Claim(t.Context(), claimOf("job"))
 	if err != nil || p.Name != "b" {
 		t.Errorf("claimed %v, error %v", p, err)

@@ -118,11 +118,7 @@ func TestAClaimThatLosesTheTestTakesAnotherPod(t *testing.T) {
 	c := newCluster()
 	c.add(t, idlePod("a"))
 	c.add(t, idlePod("b"))
-	retired := c.get(t, "a")
-	retired.Labels[v1alpha1.LabelState] = "retiring"
-	if err := c.client.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), retired, "games"); err != nil {
-		t.Fatal(err)
-	}
+	c.retire(t, "a")
 	p, err := c.Claim(t.Context(), claimOf("job"))
 	if err != nil || p.Name != "b" {
 		t.Fatalf("claimed %v, error %v", p, err)

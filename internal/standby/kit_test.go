@@ -133,6 +133,16 @@ func (c *cluster) get(t testing.TB, name string) *corev1.Pod {
 	return p
 }
 
+// retire has the pool retire a pod, which the registry doesn't know yet.
+func (c *cluster) retire(t testing.TB, name string) {
+	t.Helper()
+	p := c.get(t, name)
+	p.Labels[v1alpha1.LabelState] = string(v1alpha1.PodRetiring)
+	if err := c.client.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), p, p.Namespace); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // claimOf is the claim of a Job.
 func claimOf(job string) Claim {
 	return Claim{
