@@ -165,7 +165,7 @@ type conn struct {
 	why        string
 	once       sync.Once
 	done       atomic.Bool // nobody waits for it any more
-	answered   bool        // something was read
+	answered   atomic.Bool // something was read
 }
 
 // listen hears why the other end can't be reached. The API server keeps a connection whose pod has ended or leads no more:
@@ -185,22 +185,35 @@ func (c *conn) listen(t *tunnel) {
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Stream.Read(p)
 	if err == nil {
-		c.answered = true
+		c.answered.Store(true)
 		return n, nil
 	}
+	return n, c.because(err)
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Stream.Write(p)
+	if err != nil {
+		err = c.because(err)
+	}
+	return n, err
+}
+
+// because is an error with the reason that the other end gives for it.
+func (c *conn) because(err error) error {
 	why := ""
 	select { // it comes on another stream, and may come later
 	case <-c.failed:
 		why = c.why
 	case <-time.After(whyTime):
 	}
-	if why == "" && !c.answered {
+	if why == "" && !c.answered.Load() {
 		why = "the connection ended" // the API server may end it before it has passed on why
 	}
 	if why == "" {
-		return n, err
+		return err
 	}
-	return n, fmt.Errorf("the operator's page doesn't answer (is it off, --ui-address=0?): %s", why)
+	return fmt.Errorf("the operator's page doesn't answer (is it off, --ui-address=0?): %s", why)
 }
 
 func (c *conn) Close() error {

@@ -3,9 +3,11 @@
 package page
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,14 +42,20 @@ func (*fakeConnection) RemoveStreams(...httpstream.Stream) {}
 type fakeStream struct {
 	io.Reader
 
-	end *io.PipeWriter
+	end   *io.PipeWriter
+	reset atomic.Bool
 }
 
-func (*fakeStream) Write(p []byte) (int, error) { return len(p), nil }
-func (*fakeStream) Close() error                { return nil }
-func (s *fakeStream) Reset() error              { return s.end.Close() }
-func (*fakeStream) Headers() http.Header        { return nil }
-func (*fakeStream) Identifier() uint32          { return 0 }
+func (s *fakeStream) Write(p []byte) (int, error) {
+	if s.reset.Load() {
+		return 0, errors.New("websocket: close sent")
+	}
+	return len(p), nil
+}
+func (*fakeStream) Close() error         { return nil }
+func (s *fakeStream) Reset() error       { s.reset.Store(true); return s.end.Close() }
+func (*fakeStream) Headers() http.Header { return nil }
+func (*fakeStream) Identifier() uint32   { return 0 }
 
 // The API server keeps a connection to a pod that is gone, and each stream of it fails.
 func TestAConnectionWhosePodIsGoneIsNotUsedAgain(t *testing.T) {
@@ -81,6 +89,9 @@ func TestAConnectionWhosePodIsGoneIsNotUsedAgain(t *testing.T) {
 			}
 			if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "namespace is closed") {
 				t.Errorf("reading ends with %v", err)
+			}
+			if _, err := c.Write([]byte{1}); err == nil || !strings.Contains(err.Error(), "namespace is closed") {
+				t.Errorf("writing ends with %v", err)
 			}
 			select {
 			case <-through.closed:
