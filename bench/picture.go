@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/page"
@@ -18,21 +20,16 @@ import (
 
 // drawPictures makes PNGs of what scenarios want to be shown, by a browser: what draws is the page.
 func drawPictures(ctx context.Context, folder string, r *result.Report) error {
-	for _, wanted := range scenario.All() {
-		for _, s := range r.Scenarios {
-			if s.Name != wanted.Name || len(s.Cases) == 0 || len(wanted.Pictured) == 0 {
-				continue
-			}
-			c := s.Cases[0]
-			c.Latencies = map[string]measure.Latency{}
-			for _, name := range wanted.Pictured {
-				if l, ok := s.Cases[0].Latencies[name]; ok {
-					c.Latencies[name] = l
-				}
-			}
-			if err := draw(ctx, filepath.Join(folder, "bench-"+s.Name+".png"), c); err != nil {
-				return fmt.Errorf("draw scenario %s: %w", s.Name, err)
-			}
+	for _, s := range scenario.All() {
+		cases := r.Cases(s.Name)
+		if len(cases) == 0 || len(s.Pictured) == 0 {
+			continue
+		}
+		c := cases[0]
+		c.Latencies = maps.Clone(c.Latencies)
+		maps.DeleteFunc(c.Latencies, func(name string, _ measure.Latency) bool { return !slices.Contains(s.Pictured, name) })
+		if err := draw(ctx, filepath.Join(folder, "bench-"+s.Name+".png"), c); err != nil {
+			return fmt.Errorf("draw scenario %s: %w", s.Name, err)
 		}
 	}
 	return nil

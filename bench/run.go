@@ -182,11 +182,7 @@ func compare(to io.Writer, path, baselinePath string) error {
 }
 
 // writeTable puts the table of a report into a document.
-func writeTable(path, reportPath string) error {
-	report, err := result.Read(reportPath)
-	if err != nil {
-		return err
-	}
+func writeTable(path string, report *result.Report) error {
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read the document for the table: %w", err)
@@ -207,7 +203,7 @@ func writeReadme(ctx context.Context, root, reportPath string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(writeTable(filepath.Join(root, "README.md"), reportPath), drawPictures(ctx, filepath.Join(root, "docs", "img"), report))
+	return errors.Join(writeTable(filepath.Join(root, "README.md"), report), drawPictures(ctx, filepath.Join(root, "docs", "img"), report))
 }
 
 // versions are those of what runs. A tree that isn't a checkout has no commit.

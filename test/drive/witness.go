@@ -12,7 +12,10 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/paia-tech/hotstandbyjob/lab"
 )
 
 // Stamp is what a launched command says of itself: see lab/cmd/stamp.
@@ -20,6 +23,15 @@ type Stamp struct {
 	Started int64     `json:"started"` // Unix time in nanoseconds
 	Pod     types.UID `json:"pod"`
 	Words   []string  `json:"words"`
+}
+
+// Stamped is a container whose command says when it began, as a Stamp.
+func Stamped(args ...string) corev1.Container {
+	return corev1.Container{
+		Name: "worker", Image: lab.WorkerImage, ImagePullPolicy: corev1.PullIfNotPresent,
+		Command: []string{"/stamp"}, Args: args,
+		Env: []corev1.EnvVar{{Name: "POD_UID", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.uid"}}}},
+	}
 }
 
 // At is when the command began.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/config"
+	"github.com/paia-tech/hotstandbyjob/test/drive"
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 )
 
@@ -49,7 +50,7 @@ func pushPodsOfManyKindsTakeLaunches(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := e.Witness()
-	beside := corev1.Container{Name: "beside", Image: kit.Stamped().Image, ImagePullPolicy: corev1.PullIfNotPresent}
+	beside := corev1.Container{Name: "beside", Image: drive.Stamped().Image, ImagePullPolicy: corev1.PullIfNotPresent}
 	kinds := map[string]func(*corev1.PodSpec){
 		"any-user":   func(*corev1.PodSpec) {},
 		"one-of-all": func(s *corev1.PodSpec) { s.ShareProcessNamespace = new(true) },

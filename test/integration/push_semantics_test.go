@@ -18,6 +18,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/launch"
 	"github.com/paia-tech/hotstandbyjob/lab"
+	"github.com/paia-tech/hotstandbyjob/test/drive"
 	"github.com/paia-tech/hotstandbyjob/test/kit"
 )
 
@@ -247,7 +248,7 @@ func pushWhatIsNotOursIsNotTouched(t *testing.T) {
 	}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "lonely", Labels: map[string]string{v1alpha1.LabelLaunch: "game", "app": "other"}, Finalizers: []string{batchv1.JobTrackingFinalizer}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{kit.Stamped("-work", "1h")}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{drive.Stamped("-work", "1h")}},
 	}
 	lab.OnSimulatedNode(&pod.Spec)
 	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(others[0], batchv1.SchemeGroupVersion.WithKind("Job"))}

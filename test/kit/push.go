@@ -20,25 +20,17 @@ import (
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/config"
 	"github.com/paia-tech/hotstandbyjob/lab"
+	"github.com/paia-tech/hotstandbyjob/test/drive"
 )
 
-// Stamped is the container of pools and Jobs whose command says when it was started: see lab/cmd/stamp.
-func Stamped(args ...string) corev1.Container {
-	return corev1.Container{
-		Name: "worker", Image: lab.WorkerImage, ImagePullPolicy: corev1.PullIfNotPresent,
-		Command: []string{"/stamp"}, Args: args,
-		Env: []corev1.EnvVar{{Name: "POD_UID", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.uid"}}}},
-	}
-}
-
-// PushPool begins a pool of standby pods for launches on the real node, in a container as Stamped makes it.
+// PushPool begins a pool of standby pods for launches on the real node, in a container as drive.Stamped makes it.
 func PushPool(name string) *PoolBuilder {
 	b := Pool(name).Real()
 	b.h.Spec.Assignment = v1alpha1.AssignmentPush
 	b.h.Spec.JobTemplate = v1alpha1.JobTemplate{Template: &corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		TerminationGracePeriodSeconds: new(int64(1)),
-		Containers:                    []corev1.Container{Stamped()},
+		Containers:                    []corev1.Container{drive.Stamped()},
 	}}}
 	return b
 }

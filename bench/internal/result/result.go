@@ -60,6 +60,16 @@ const (
 	Count        measure.Unit = ""
 )
 
+// Cases are those of a scenario; none if it wasn't measured.
+func (r *Report) Cases(scenario string) []Case {
+	for _, s := range r.Scenarios {
+		if s.Name == scenario {
+			return s.Cases
+		}
+	}
+	return nil
+}
+
 // CaseOf sums up the runs of a case.
 func CaseOf(name string, runs []*measure.Run, notes ...string) Case {
 	c := Case{

@@ -160,12 +160,7 @@ func simulatedPool(name string, idle int) *v1alpha1.HotStandbyJob {
 
 // realPool is a pool on the real node, whose commands tell a witness when they begin.
 func realPool(name string, idle int) *v1alpha1.HotStandbyJob {
-	return poolOf(name, idle, corev1.Container{
-		Name: "worker", Image: lab.WorkerImage, ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"/stamp"},
-		Env: []corev1.EnvVar{{Name: "POD_UID", ValueFrom: &corev1.EnvVarSource{
-			FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.uid"},
-		}}},
-	})
+	return poolOf(name, idle, drive.Stamped())
 }
 
 func poolOf(name string, idle int, c corev1.Container) *v1alpha1.HotStandbyJob {

@@ -62,13 +62,16 @@ func sustained() Scenario {
 				if err != nil {
 					return cases, err
 				}
+				var notes []string
 				why := broken(runs)
-				if why == "" {
-					cases = append(cases, result.CaseOf(fmt.Sprintf("%d launches per second", rate), runs))
-					continue
+				if why != "" {
+					notes = append(notes, "Here it breaks: "+why+". Higher rates weren't tried.")
 				}
-				b.Say("%d launches per second: %s", rate, why)
-				return append(cases, result.CaseOf(fmt.Sprintf("%d launches per second", rate), runs, "Here it breaks: "+why+". Higher rates weren't tried.")), nil
+				cases = append(cases, result.CaseOf(s.name(), runs, notes...))
+				if why != "" {
+					b.Say("%s: %s", s.name(), why)
+					break
+				}
 			}
 			return cases, nil
 		},
@@ -101,6 +104,8 @@ type sustainer struct {
 	*stage
 }
 
+func (s *sustainer) name() string { return fmt.Sprintf("%d launches per second", s.rate) }
+
 func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error) {
 	lasts := choose(s.bench, 15*time.Second, time.Minute)
 	err = s.bench.play(ctx, fmt.Sprintf("sustained-%d", s.rate), func(ctx context.Context, st *stage) error {
@@ -109,7 +114,7 @@ func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error
 		if err := st.fill(ctx, s.pool); err != nil {
 			return err
 		}
-		runs, err = s.bench.repeat(fmt.Sprintf("%d launches per second", s.rate), func(run int, into *measure.Run) error {
+		runs, err = s.bench.repeat(s.name(), func(run int, into *measure.Run) error {
 			if run == 0 {
 				return s.load(ctx, run, warmUp, into)
 			}

@@ -41,7 +41,7 @@ func Markdown(r *result.Report, scenarios []Scenario) string {
 	var text strings.Builder
 	text.WriteString("| what | measured | beside it, in the same run | ratio | command |\n| --- | --- | --- | --- | --- |\n")
 	for _, s := range scenarios {
-		cases := casesOf(r, s.Name)
+		cases := r.Cases(s.Name)
 		for _, c := range cases {
 			for _, row := range s.Rows {
 				if line, ok := row.line(s.Name, c, cases); ok {
@@ -53,15 +53,6 @@ func Markdown(r *result.Report, scenarios []Scenario) string {
 	fmt.Fprintf(&text, "\nMeasured %s with Kubernetes %s on %d cores of %s, which control plane, nodes, load and operator shared.\n",
 		r.Time.Format("2006-01-02"), r.Versions["kubernetes"], r.Machine.Cores, r.Machine.CPU)
 	return text.String()
-}
-
-func casesOf(r *result.Report, scenario string) []result.Case {
-	for _, s := range r.Scenarios {
-		if s.Name == scenario {
-			return s.Cases
-		}
-	}
-	return nil
 }
 
 // line is the row of a case.

@@ -62,7 +62,7 @@ const mostPerPass = 500
 // create makes so many units.
 func (r *Reconciler) create(ctx context.Context, s *snapshot, n int) error {
 	a := &s.memory.admission
-	if !s.certified(n == 0 || r.certified(s.pool)) {
+	if !s.noteCertified(n == 0 || r.certified(s.pool)) {
 		return nil // looked at again soon
 	}
 	if n == 0 || s.view.Now.Before(a.next) && a.trouble.Reason == condition.ReasonRefused {

@@ -38,8 +38,8 @@ var noCertificate = condition.Trouble{
 		"Secret can't be made, filled or read",
 }
 
-// certified notes whether what is to be made can be made, and since when it can't.
-func (s *snapshot) certified(is bool) bool {
+// noteCertified notes whether what is to be made can be made, and since when it can't.
+func (s *snapshot) noteCertified(is bool) bool {
 	switch m := s.memory; {
 	case is:
 		m.uncertified = time.Time{}
