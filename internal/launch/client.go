@@ -6,12 +6,15 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	utilcache "k8s.io/apimachinery/pkg/util/cache"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/kubernetes"
 	typedbatchv1 "k8s.io/client-go/kubernetes/typed/batch/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -68,7 +71,8 @@ func (p pods) Create(ctx context.Context, pod *corev1.Pod, _ metav1.CreateOption
 }
 
 // Patch leaves alone the pods of Jobs that the launcher doesn't run. The embedded controller takes a pod whose Job isn't
-// in its cache for one whose Job is gone, and would take off the finalizer by which another controller counts it.
+// in its cache for one whose Job is gone, and would take off the finalizer by which another controller counts it. Nor does
+// it repeat what the cache doesn't show yet.
 //
 //nolint:revive // the interface's own arguments
 func (p pods) Patch(
@@ -76,6 +80,9 @@ func (p pods) Patch(
 ) (*corev1.Pod, error) {
 	pod, err := p.launcher.pods.Lister().Pods(p.namespace).Get(name)
 	if err == nil {
+		if p.launcher.patches.has(pod, data) {
+			return pod, nil
+		}
 		foreign, err := p.launcher.foreign(ctx, pod)
 		if err != nil {
 			return nil, err
@@ -84,7 +91,38 @@ func (p pods) Patch(
 			return pod, nil
 		}
 	}
-	return p.PodInterface.Patch(ctx, name, pt, data, o, sub...)
+	patched, err := p.PodInterface.Patch(ctx, name, pt, data, o, sub...)
+	if err == nil {
+		p.launcher.patches.add(patched, data)
+	}
+	return patched, err
+}
+
+// patchMemory is for how long a patch is remembered: longer than informers lag behind. What is forgotten before is a write
+// too many and nothing else.
+const patchMemory = time.Minute
+
+// patches are those that the server took and that a cache may not show yet. The embedded controller takes the finalizer off
+// a pod in two places, of which the second goes by the cache: it would repeat one in fifteen.
+type patches struct{ versions *utilcache.Expiring }
+
+// patchKey is a pod's UID, and what was sent.
+type patchKey struct {
+	pod   types.UID
+	patch string
+}
+
+// has tells whether a pod got this patch after the version of it that is given.
+func (p patches) has(pod *corev1.Pod, data []byte) bool {
+	found, _ := p.versions.Get(patchKey{pod.UID, string(data)})
+	version, _ := found.(string)
+	order, err := resourceversion.CompareResourceVersion(pod.ResourceVersion, version)
+	return err == nil && order < 0
+}
+
+// add remembers a patch, given the pod as the server returned it.
+func (p patches) add(pod *corev1.Pod, data []byte) {
+	p.versions.Set(patchKey{pod.UID, string(data)}, pod.ResourceVersion, patchMemory)
 }
 
 // foreign tells whether a pod belongs to a Job that exists and that the launcher doesn't see, or mustn't touch.

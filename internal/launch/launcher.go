@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
+	utilcache "k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/client-go/informers"
 	batchinformers "k8s.io/client-go/informers/batch/v1"
 	coreinformers "k8s.io/client-go/informers/core/v1"
@@ -52,6 +53,7 @@ type Launcher struct {
 	pods      coreinformers.PodInformer
 	handler   handlerSlot // the embedded controller's, for Jobs
 	lost      workqueue.TypedRateLimitingInterface[podRef]
+	patches   patches
 
 	mu      sync.Mutex
 	states  map[types.UID]*state
@@ -76,6 +78,7 @@ func New(d Deps) (*Launcher, error) {
 		arrived: map[types.UID]time.Time{},
 		queues:  map[types.NamespacedName][]waiter{},
 		lost:    workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[podRef]()),
+		patches: patches{utilcache.NewExpiringWithClock(d.Clock)},
 	}
 	l.client = client{Interface: d.Client, launcher: l}
 	l.inform()
