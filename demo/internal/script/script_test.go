@@ -3,6 +3,7 @@
 package script
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,10 @@ func TestPercentile(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	pools := readPools(t)
-	slowly, quickly := []time.Duration{200 * time.Millisecond}, []time.Duration{5 * time.Millisecond}
+	quickly := []time.Duration{5 * time.Millisecond}
+	slowly := slices.Repeat([]time.Duration{200 * time.Millisecond}, 2)
+	oneLate := append(slices.Repeat(quickly, 10), 200*time.Millisecond)
+	twoOf200 := append(slices.Repeat(quickly, 198), slowly...)
 	for title, tc := range map[string]struct {
 		match track.Pool
 		posts []time.Duration
@@ -63,7 +67,10 @@ func TestFaults(t *testing.T) {
 		"all is well":                  {track.Pool{Waits: quickly}, quickly, ""},
 		"too many Jobs":                {track.Pool{Surplus: 2}, quickly, "2 Jobs more than needed"},
 		"a busy pod was deleted":       {track.Pool{BusyEnded: []string{"pod-x"}}, quickly, "pod-x"},
-		"replaced late":                {track.Pool{Waits: slowly}, quickly, "within 200 ms at p99"},
+		"replaced late":                {track.Pool{Waits: slowly}, quickly, "2 of 2 busy pods were replaced after more than the promised 100 ms, the last after 200 ms"},
+		"one of eleven was late":       {track.Pool{Waits: oneLate}, quickly, ""},
+		"two of 200 were late":         {track.Pool{Waits: twoOf200}, quickly, ""},
+		"three of 201 were late":       {track.Pool{Waits: append(twoOf200, 200*time.Millisecond)}, quickly, "3 of 201"},
 		"replaced late, slow machine":  {track.Pool{Waits: slowly}, slowly, ""},
 		"retired before the delay":     {track.Pool{Delay: time.Second, Lowered: &track.Lowered{Retired: 1}}, quickly, "retired after 0.0 s"},
 		"nothing was there to retire":  {track.Pool{Delay: time.Second, Lowered: &track.Lowered{}}, quickly, ""},
