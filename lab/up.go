@@ -91,7 +91,7 @@ func (u upper) elapsed() time.Duration { return time.Since(u.started).Round(10 *
 
 // build makes the programs. What Debian packages are needed is settled first: a build takes long.
 func (u upper) build(ctx context.Context) (string, error) {
-	components := build.Components(build.Kubernetes, build.Etcd, build.Kwok)
+	components := build.Components(build.Kubernetes, build.Kubectl, build.Etcd, build.Kwok)
 	var packages []string
 	if u.wantsNode() {
 		components = build.Components()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubernetes is every Kubernetes program that a lab runs in one binary, told apart by the name it is called
-// by: they share most of their code, so that one link replaces six and one file on disk replaces half a gigabyte.
+// Command kubernetes is every server of Kubernetes that a lab runs in one binary, told apart by the name it is called
+// by: they share most of their code, so that one link replaces five and one file on disk replaces half a gigabyte.
 package main
 
 import (
@@ -15,7 +15,6 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/version"  // kubernetes_build_info
 
 	"k8s.io/component-base/cli"
-	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
@@ -30,12 +29,11 @@ func main() {
 		"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 		"kube-proxy":              proxy.NewProxyCommand,
 		"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
-		"kubectl":                 kubectl.NewDefaultKubectlCommand,
 	}
 	name := filepath.Base(os.Args[0])
 	command, ok := commands[name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "call this binary by one of its names (kube-apiserver, kubelet, kubectl, …), not %q\n", name)
+		fmt.Fprintf(os.Stderr, "call this binary by one of its names (kube-apiserver, kubelet, …), not %q\n", name)
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(command()))

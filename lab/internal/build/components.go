@@ -8,6 +8,7 @@ const KubernetesVersion = "v1.37.1"
 // The components' names, by which they are chosen.
 const (
 	Kubernetes = "kubernetes"
+	Kubectl    = "kubectl"
 	Etcd       = "etcd"
 	Kwok       = "kwok"
 	Containerd = "containerd"
@@ -66,8 +67,16 @@ func controlPlane() []Component {
 			Name:     Kubernetes,
 			Dir:      "kubernetes",
 			Packages: map[string]string{"kubernetes": "."},
+			Sources:  []string{"go.mod", "go.sum", "main.go"},
 			LDFlags:  append(kubernetesVersionFlags(), small...),
-			Links:    []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"},
+			Links:    []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"},
+		},
+		{
+			Name:     Kubectl,
+			Dir:      "kubernetes",
+			Packages: map[string]string{"kubectl": "./kubectl"},
+			Sources:  []string{"go.mod", "go.sum", "kubectl"},
+			LDFlags:  append(kubernetesVersionFlags(), small...),
 		},
 		{
 			Name:     Etcd,
