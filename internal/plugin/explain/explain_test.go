@@ -92,6 +92,22 @@ func pulls(p *corev1.Pod) {
 	}}}
 }
 
+func exits(code int32, restarts int32) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		end := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error"}}
+		status := corev1.ContainerStatus{Name: "worker", State: end}
+		if restarts > 0 {
+			status = corev1.ContainerStatus{Name: "worker", RestartCount: restarts, LastTerminationState: end}
+		}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{status}
+	}
+}
+
+func changed(p corev1.Pod, change func(*corev1.Pod)) corev1.Pod {
+	change(&p)
+	return p
+}
+
 func event(reason, message string) corev1.Event {
 	return corev1.Event{
 		InvolvedObject: corev1.ObjectReference{Kind: "Job", Name: "j", UID: "j"},
@@ -185,6 +201,23 @@ func TestExplain(t *testing.T) {
 				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: launch.ReasonPoolEmpty, Message: "none idle", LastTransitionTime: before(time.Second)}}
 			})},
 			[]string{"it failed 1s ago: PoolEmpty: none idle → kubectl scale hsj/match"},
+		},
+
+		"a launch whose command failed": {
+			Snapshot{Target: "job", Pool: aPool(), Pods: []corev1.Pod{changed(aPod("p", "warm", ""), exits(3, 0))}, Job: aJob("j", func(j *batchv1.Job) {
+				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: "BackoffLimitExceeded"}}
+			})},
+			[]string{"claimed pod p", "container worker of pod p ended with exit code 3 (Error) → kubectl logs p -c worker", "it failed some time ago: BackoffLimitExceeded"},
+		},
+		"a command that is run again": {
+			Snapshot{Target: "pod", Pool: aPool(), Pod: new(changed(aPod("p", "warm", ""), exits(137, 2))), Job: aJob("j")},
+			[]string{"ended with exit code 137 (Error); restarts: 2 → kubectl logs p -c worker --previous"},
+		},
+		"a pod that was evicted": {
+			Snapshot{Target: "job", Pool: aPool(), Job: aJob("j"), Pods: []corev1.Pod{changed(aPod("p", "warm", ""), func(p *corev1.Pod) {
+				p.Status.Reason, p.Status.Message = "Evicted", "no memory"
+			})}},
+			[]string{"pod p was ended: Evicted: no memory → kubectl describe pod p"},
 		},
 
 		"a stranger's pod": {Snapshot{Target: "pod", Pod: &corev1.Pod{}}, []string{"of no pool and of no launch"}},

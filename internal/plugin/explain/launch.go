@@ -27,6 +27,11 @@ func explainJob(s Snapshot) []Step {
 	for i := range s.Pods {
 		steps = append(steps, startOf(s, &s.Pods[i])...)
 	}
+	var failed []Step
+	for i := range s.Pods {
+		failed = append(failed, failures(&s.Pods[i])...)
+	}
+	steps = append(steps, failed[:min(len(failed), maxShown)]...)
 	if Missing(j) > 0 && len(s.Pods) == 0 {
 		steps = append(steps, waits(s)...)
 	}
@@ -152,6 +157,28 @@ func startOf(s Snapshot, p *corev1.Pod) []Step {
 	return []Step{step("pod "+p.Name+" was made by Kubernetes", "")}
 }
 
+// failures says how a pod was ended, and its containers, where that was no success.
+func failures(p *corev1.Pod) (steps []Step) {
+	if p.Status.Reason != "" {
+		steps = append(steps, step(fmt.Sprintf("pod %s was ended: %s: %s", p.Name, p.Status.Reason, p.Status.Message), "kubectl describe pod "+p.Name))
+	}
+	for _, c := range p.Status.ContainerStatuses {
+		end, logs := c.State.Terminated, fmt.Sprintf("kubectl logs %s -c %s", p.Name, c.Name)
+		if end == nil {
+			end, logs = c.LastTerminationState.Terminated, logs+" --previous"
+		}
+		if end == nil || end.ExitCode == 0 {
+			continue
+		}
+		text := fmt.Sprintf("container %s of pod %s ended with exit code %d (%s)", c.Name, p.Name, end.ExitCode, end.Reason)
+		if c.RestartCount > 0 {
+			text += fmt.Sprintf("; restarts: %d", c.RestartCount)
+		}
+		steps = append(steps, step(text, logs))
+	}
+	return steps
+}
+
 // waits says what a Job without pods waits for, and how many are before it.
 func waits(s Snapshot) []Step {
 	if s.Pool == nil {
@@ -216,6 +243,7 @@ func explainPod(s Snapshot) []Step {
 	if w := waitsFor(p); w != "" {
 		steps = append(steps, step("it can't start: "+w, "kubectl describe pod "+p.Name))
 	}
+	steps = append(steps, failures(p)...)
 	if s.Pool != nil && pool != "" && p.Labels[v1alpha1.LabelRevision] != s.Pool.Status.CurrentRevision && s.Pool.Status.CurrentRevision != "" {
 		steps = append(steps, step("it is of an old revision of the pool's template", "none is needed: idle ones are replaced step by step, busy ones finish"))
 	}
