@@ -221,7 +221,7 @@ func (l *launch) note(format string, args ...any) {
 func (l *launch) end(ctx context.Context, end *ending) error {
 	l.timings.mark("its end is known")
 	select {
-	case <-l.logs.done():
+	case <-l.logs.shown(ctx):
 	case <-l.Clock.After(logsTime):
 		l.note("the last lines may be missing: `kubectl logs job/%s` has all", l.name)
 	}
