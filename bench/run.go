@@ -88,17 +88,23 @@ func measureAll(ctx context.Context, o options, report *result.Report) (err erro
 		Clock: clock.RealClock{}, Open: l.open(false), OpenDefaults: l.open(true), Runs: o.runs, Seed: o.seed, Record: recorder.Record,
 		Say: func(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) },
 	}
+	var failed error
 	for _, s := range chosen {
 		b.Quick = o.short(s.Name)
 		cases, err := s.Run(ctx, b)
 		if len(cases) > 0 {
 			report.Scenarios = append(report.Scenarios, result.Scenario{Name: s.Name, About: s.About, Cases: cases})
 		}
-		if err != nil {
-			return fmt.Errorf("scenario %s: %w", s.Name, err)
+		if err == nil {
+			continue
 		}
+		failed = errors.Join(failed, fmt.Errorf("scenario %s: %w", s.Name, err))
+		if ctx.Err() != nil {
+			break
+		}
+		b.Say("%v", err) // the other scenarios may go well, and a whole run takes more than an hour
 	}
-	return nil
+	return failed
 }
 
 // labs are the clusters that scenarios have asked for. There is one at a time: the other would use the machine as well.

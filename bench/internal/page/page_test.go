@@ -5,6 +5,7 @@ package page
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -41,7 +42,7 @@ func TestThePageSaysAllOfTheReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"A CPU, 2 cores, 1.5 GiB", "v1.37.1", "many at once", "a note", "<td>8 each</td>", "<td>2.00</td>", "<td>cold</td>", "warm &lt;b&gt;",
-		"<polyline", "<td>100</td>", "prefers-color-scheme: dark",
+		"<polyline", "<td>100</td>", "prefers-color-scheme: dark", fmt.Sprintf(".l%d {", colours), fmt.Sprintf("--c%d:", colours),
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in the page", want)

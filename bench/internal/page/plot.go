@@ -15,7 +15,7 @@ import (
 const (
 	width, height             = 720.0, 300.0
 	left, right, top, bottom  = 64.0, 16.0, 12.0, 34.0
-	colours                   = 8 // that the style sheet has
+	colours                   = 9 // that the style sheet has
 	smallest                  = 1e-3
 	lastPercent, beyondTheEnd = 99.9, 0.05
 )
