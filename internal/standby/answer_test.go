@@ -85,22 +85,28 @@ func TestALaunchIsSentWhenTheAnswerToItsClaimBegins(t *testing.T) {
 
 // The claim is made all the same, once, and its pod is the one that is returned.
 func TestTheRestOfAnAnswerMayGetLost(t *testing.T) {
-	for name, say := range map[string]func(c *cluster, w http.ResponseWriter, body []byte){
-		"half of it": func(_ *cluster, w http.ResponseWriter, body []byte) {
+	for name, say := range map[string]func(c *cluster, w http.ResponseWriter, r *http.Request, body []byte){
+		"half of it": func(_ *cluster, w http.ResponseWriter, _ *http.Request, body []byte) {
 			w.Header().Set("Content-Length", "100000")
 			_, _ = w.Write(body[:len(body)/2])
 		},
-		"nonsense": func(_ *cluster, w http.ResponseWriter, _ []byte) { _, _ = w.Write([]byte("nonsense")) },
-		"and the pod is gone": func(c *cluster, _ http.ResponseWriter, _ []byte) {
+		"nonsense": func(_ *cluster, w http.ResponseWriter, _ *http.Request, _ []byte) { _, _ = w.Write([]byte("nonsense")) },
+		"and the pod is gone": func(c *cluster, _ http.ResponseWriter, _ *http.Request, _ []byte) {
 			_ = c.client.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "games", "a")
+		},
+		"in silence": func(_ *cluster, w http.ResponseWriter, r *http.Request, _ []byte) { // which is given up after attemptTimeout
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster()
 			id := c.add(t, idlePod("a"))
 			c.add(t, idlePod("b"))
 			s := attach(t, c, id, Activity{})
-			c.answering(t, func(w http.ResponseWriter, _ *http.Request, body []byte) { say(c, w, body) })
+			c.answering(t, func(w http.ResponseWriter, r *http.Request, body []byte) { say(c, w, r, body) })
 			p, err := c.Claim(t.Context(), claimOf("job"))
 			if err != nil {
 				t.Fatal(err)
