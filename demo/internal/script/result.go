@@ -109,11 +109,11 @@ func (r Result) notes(p *Pools) []view.Line {
 		lines = append(lines, view.Line{{Text: "  " + fmt.Sprintf(format, args...), FG: view.Grey}})
 	}
 	flip, match := r.Pools[key(p.Flip)].Waits, r.Pools[key(p.Match)].Waits
-	if n := late(flip) + late(match); n > 0 && kept(flip) && kept(match) {
+	switch n := late(flip) + late(match); {
+	case kept(flip) && kept(match) && n > 0:
 		note("Promised are %s but for one in a hundred; later was %d of %d.", view.Milliseconds(promised), n, len(flip)+len(match))
-	}
-	if r.tooSlow() {
-		note("? A single Job POST takes too long here to judge the promised %s at p99.", view.Milliseconds(promised))
+	case n > 0 && r.tooSlow():
+		note("? A single Job POST takes too long here to judge the promised %s.", view.Milliseconds(promised))
 	}
 	note("All pods of %s end by themselves, 30 s after they began.", p.Seed.Name)
 	if r.Simulated {
