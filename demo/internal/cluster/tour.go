@@ -23,14 +23,15 @@ func (c *Cluster) Tour(namespace string) []view.Line {
 	}
 	for _, line := range []string{
 		"kubectl get hsj -A -w",
-		"kubectl describe hsj game-worker3",
+		"kubectl describe hsj -n " + namespace + " launch-test",
 		"kubectl get pods -A -L hsj.paia.tech/state",
-		"kubectl explain hsj.spec.busyProbe",
+		"kubectl explain hsj.spec.standby",
 		"kubectl logs -n " + operatorNamespace + " deploy/" + operatorName + " -f",
-		"# a pod of flip-test turns busy: it is replaced at once",
-		"kubectl annotate pod -n " + namespace + " POD paia.tech/busy=true",
-		"# after 30 s it shrinks",
-		"kubectl scale hsj game-worker3 --replicas=5",
+		"# more idle pods",
+		"kubectl scale hsj -n " + namespace + " launch-test --replicas=6",
+		"# a pool with a warm-up, and a Job that waits for one of its pods",
+		"kubectl apply -f config/samples/push.yaml",
+		"kubectl logs -f job/greeting",
 	} {
 		say("%s", line)
 	}
@@ -39,7 +40,7 @@ func (c *Cluster) Tour(namespace string) []view.Line {
 		say("go run -C lab ./cmd/lab down --name %s", c.Lab.Name())
 		return lines
 	}
-	say("kubectl delete hsj game-worker3; kubectl delete namespace %s", namespace)
+	say("kubectl delete hsj game-worker3 --ignore-not-found; kubectl delete namespace %s", namespace)
 	if !c.present {
 		say("kubectl delete -k %s", manifests)
 	}
