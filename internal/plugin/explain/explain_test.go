@@ -209,6 +209,10 @@ func TestExplain(t *testing.T) {
 			})},
 			[]string{"claimed pod p", "container worker of pod p ended with exit code 3 (Error) → kubectl logs p -c worker", "it failed some time ago: BackoffLimitExceeded"},
 		},
+		"a launch whose status isn't written yet": {
+			Snapshot{Target: "job", Pool: aPool(), Pods: []corev1.Pod{aPod("p", "warm", ""), aPod("q", "cold", "none")}, Job: aJob("j", func(j *batchv1.Job) { j.Status = batchv1.JobStatus{} })},
+			[]string{"the operator runs it", "claimed pod p", "1 of 2 pods started warm"},
+		},
 		"a command that is run again": {
 			Snapshot{Target: "pod", Pool: aPool(), Pod: new(changed(aPod("p", "warm", ""), exits(137, 2))), Job: aJob("j")},
 			[]string{"ended with exit code 137 (Error); restarts: 2 → kubectl logs p -c worker --previous"},
@@ -235,6 +239,9 @@ func TestExplain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tc.s.Now = now()
 			steps := Explain(tc.s)
+			if len(tc.s.Pods) > 0 && slices.ContainsFunc(steps, func(s Step) bool { return strings.Contains(s.Text, "hasn't looked at it") }) {
+				t.Errorf("it has pods, and nobody made them: %v", steps)
+			}
 			i := 0
 			for _, want := range tc.want {
 				text, remedy, _ := strings.Cut(want, " → ")

@@ -35,15 +35,36 @@ func explainJob(s Snapshot) []Step {
 	if Missing(j) > 0 && len(s.Pods) == 0 {
 		steps = append(steps, waits(s)...)
 	}
-	for _, c := range j.Status.Conditions {
-		if string(c.Type) == warmCondition {
-			steps = append(steps, step(c.Message, ""))
-		}
+	if text := warmth(s); text != "" {
+		steps = append(steps, step(text, ""))
 	}
 	if end := ended(j); end != nil {
 		steps = append(steps, verdict(s, end))
 	}
 	return steps
+}
+
+// warmth says how many of the Job's pods started warm: what the operator wrote, or what its pods say before it has.
+func warmth(s Snapshot) string {
+	for _, c := range s.Job.Status.Conditions {
+		if string(c.Type) == warmCondition {
+			return c.Message
+		}
+	}
+	warm, all := 0, 0
+	for i := range s.Pods {
+		switch s.Pods[i].Annotations[v1alpha1.AnnotationStart] {
+		case v1alpha1.StartWarm:
+			warm++
+			all++
+		case v1alpha1.StartCold:
+			all++
+		}
+	}
+	if all == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d pods started warm", warm, all)
 }
 
 // taken says which pool the Job asks for, and whether the operator runs it.
@@ -66,7 +87,7 @@ func taken(s Snapshot) (steps []Step, goOn bool) {
 	case s.Pool.Spec.Assignment != v1alpha1.AssignmentPush:
 		steps = append(steps, step("pool "+pool+" hands out no work: its assignment is Pull", "make a pool with assignment: Push"))
 	}
-	if j.Status.StartTime == nil && ended(j) == nil {
+	if j.Status.StartTime == nil && ended(j) == nil && len(s.Pods) == 0 { // a status is written a second after the pods
 		steps = append(steps, step("the operator hasn't looked at it", "see whether it runs: kubectl -n hotstandbyjob-system get pods"))
 	}
 	return steps, true
