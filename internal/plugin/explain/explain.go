@@ -222,7 +222,7 @@ func waitsFor(p *corev1.Pod) string {
 
 // queue says which launches wait for pods of the pool.
 func queue(s Snapshot) []Step {
-	lacking := lacking(s.Waiting)
+	lacking := lacking(s.Now, s.Waiting)
 	if len(lacking) == 0 {
 		return nil
 	}
@@ -237,9 +237,9 @@ func queue(s Snapshot) []Step {
 }
 
 // lacking are the Jobs that have fewer pods than they want, in the order in which they get them.
-func lacking(jobs []batchv1.Job) (out []batchv1.Job) {
+func lacking(now time.Time, jobs []batchv1.Job) (out []batchv1.Job) {
 	for i := range jobs {
-		if Missing(&jobs[i]) > 0 {
+		if Missing(now, &jobs[i]) > 0 {
 			out = append(out, jobs[i])
 		}
 	}
@@ -259,9 +259,16 @@ func rank(j *batchv1.Job) int64 {
 	return since.UnixMilli() - priority*time.Minute.Milliseconds()
 }
 
-// Missing is how many pods a launch lacks.
-func Missing(j *batchv1.Job) int32 {
+// unwritten is for how long a launch's status may be missing though all is well: the first is written a second after its pods,
+// and the creation's time has no fractions.
+const unwritten = 3 * time.Second
+
+// Missing is how many pods a launch lacks, as far as that is known.
+func Missing(now time.Time, j *batchv1.Job) int32 {
 	if ended(j) != nil || j.DeletionTimestamp != nil || (j.Spec.Suspend != nil && *j.Spec.Suspend) {
+		return 0
+	}
+	if j.Status.StartTime == nil && now.Sub(j.CreationTimestamp.Time) < unwritten {
 		return 0
 	}
 	want := int32(1)

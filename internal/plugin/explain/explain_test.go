@@ -148,6 +148,12 @@ func TestExplain(t *testing.T) {
 			Snapshot{Pool: aPool(), Waiting: []batchv1.Job{*aJob("late"), *aJob("urgent", func(j *batchv1.Job) { j.Annotations[v1alpha1.AnnotationPriority] = "5" })}},
 			[]string{"launches that wait for pods: 2 (urgent, late) → raise spec.idleTarget"},
 		},
+		"a launch whose status isn't written yet doesn't wait": {
+			Snapshot{Pool: aPool(), Waiting: []batchv1.Job{*aJob("late"), *aJob("new", func(j *batchv1.Job) {
+				j.CreationTimestamp, j.Status = before(time.Second), batchv1.JobStatus{}
+			})}},
+			[]string{"launches that wait for pods: 1 (late)"},
+		},
 		"the last launches": {
 			Snapshot{Pool: aPool(), Launches: []page.Launch{{Job: "j", Pod: "p", Start: "warm", Seen: now().Add(-5 * time.Second), Total: 0.0215, Queue: 0.0005, Claim: 0.012, Deliver: 0.001, Begin: 0.008}}},
 			[]string{"5s ago: Job j started warm in pod p, after 22ms: queue 500µs, claim 12ms, deliver 1ms, start 8ms"},

@@ -32,7 +32,7 @@ func explainJob(s Snapshot) []Step {
 		failed = append(failed, failures(&s.Pods[i])...)
 	}
 	steps = append(steps, failed[:min(len(failed), maxShown)]...)
-	if Missing(j) > 0 && len(s.Pods) == 0 {
+	if Missing(s.Now, j) > 0 && len(s.Pods) == 0 {
 		steps = append(steps, waits(s)...)
 	}
 	if text := warmth(s); text != "" {
@@ -206,7 +206,7 @@ func waits(s Snapshot) []Step {
 		return nil
 	}
 	before := 0
-	for i, other := range lacking(s.Waiting) {
+	for i, other := range lacking(s.Now, s.Waiting) {
 		if other.UID == s.Job.UID {
 			before = i
 		}

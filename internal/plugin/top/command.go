@@ -102,6 +102,7 @@ func once(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, o options) 
 	if err != nil {
 		return err
 	}
+	s.now = cli.Clock.Now()
 	known, why := ask(ctx, opener(cli, k, o), o.namespace(k))
 	if err := write(cli.Out, sorted(s.rows(known), o.by), o); err != nil {
 		return err

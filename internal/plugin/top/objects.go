@@ -20,6 +20,7 @@ import (
 
 // state is what the objects say.
 type state struct {
+	now   time.Time // when they are looked at
 	pools []v1alpha1.HotStandbyJob
 	jobs  []batchv1.Job // launches
 }
@@ -29,7 +30,7 @@ func (s state) rows(known *page.Pools) []Row {
 	for i := range s.jobs {
 		j := &s.jobs[i]
 		if j.Spec.ManagedBy != nil && *j.Spec.ManagedBy == v1alpha1.ManagedByLauncher {
-			waiting[j.Namespace+"/"+j.Labels[v1alpha1.LabelPool]] += explain.Missing(j)
+			waiting[j.Namespace+"/"+j.Labels[v1alpha1.LabelPool]] += explain.Missing(s.now, j)
 		}
 	}
 	return rows(s.pools, waiting, known)

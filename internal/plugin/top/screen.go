@@ -52,7 +52,9 @@ func show(ctx context.Context, cli *cluster.CLI, k *cluster.Cluster, o options, 
 	defer func() { _, _ = io.WriteString(out, leave) }()
 	p := picture{o: o}
 	for {
-		p.draw(out, w.state())
+		s := w.state()
+		s.now = cli.Clock.Now()
+		p.draw(out, s)
 		select {
 		case <-ctx.Done():
 			return nil

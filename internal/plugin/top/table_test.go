@@ -28,14 +28,15 @@ func aState() state {
 	job := func(pool string, active int32) batchv1.Job {
 		return batchv1.Job{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "games", Labels: map[string]string{v1alpha1.LabelPool: pool}},
-			Spec:       batchv1.JobSpec{Parallelism: new(int32(3)), ManagedBy: new(v1alpha1.ManagedByLauncher)}, Status: batchv1.JobStatus{Active: active},
+			Spec:       batchv1.JobSpec{Parallelism: new(int32(3)), ManagedBy: new(v1alpha1.ManagedByLauncher)}, Status: batchv1.JobStatus{Active: active, StartTime: new(metav1.Now())},
 		}
 	}
-	others := job("match", 0)
+	others, begun := job("match", 0), job("match", 0)
 	others.Spec.ManagedBy = nil
+	begun.Status = batchv1.JobStatus{} // it isn't written yet
 	return state{
 		pools: []v1alpha1.HotStandbyJob{pool("match", 3, 20, 7), pool("a-pool-with-a-name-that-is-far-too-long-for-any-terminal", 1, 1, 900)},
-		jobs:  []batchv1.Job{job("match", 1), job("match", 3), others},
+		jobs:  []batchv1.Job{job("match", 1), job("match", 3), others, begun},
 	}
 }
 
