@@ -6,6 +6,7 @@ package access
 
 import (
 	"crypto/sha256"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
@@ -17,7 +18,8 @@ import (
 type Caller struct {
 	User authenticationv1.UserInfo
 
-	key key // of the token
+	key key       // of the token
+	end time.Time // of the token; zero if it has none
 }
 
 // key stands for a token of an audience, so that tokens aren't kept.

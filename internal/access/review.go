@@ -4,8 +4,10 @@ package access
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -42,6 +44,15 @@ type Reviewer struct {
 	known    *cache.LRUExpireCache // key → *Caller
 	unknown  *cache.LRUExpireCache // key → error
 	verdicts *cache.LRUExpireCache // question → bool
+
+	mu   sync.Mutex
+	kept map[key]*kept
+}
+
+// kept is a caller that so many have asked to be remembered.
+type kept struct {
+	caller *Caller
+	times  int
 }
 
 // Deps are what a reviewer works with.
@@ -60,6 +71,7 @@ func New(d Deps) *Reviewer {
 		known:    cache.NewLRUExpireCacheWithClock(answers, d.Clock),
 		unknown:  cache.NewLRUExpireCacheWithClock(refusals, d.Clock),
 		verdicts: cache.NewLRUExpireCacheWithClock(answers, d.Clock),
+		kept:     map[key]*kept{},
 	}
 }
 
@@ -79,6 +91,9 @@ func (r *Reviewer) Caller(ctx context.Context, audience, token string) (*Caller,
 		c, _ := found.(*Caller)
 		return c, nil
 	}
+	if c := r.keeps(k); c != nil {
+		return c, nil
+	}
 	if found, ok := r.unknown.Get(k); ok {
 		err, _ := found.(error)
 		return nil, err
@@ -92,6 +107,37 @@ func (r *Reviewer) Caller(ctx context.Context, audience, token string) (*Caller,
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// Keep remembers who has a token until it is released, or ends, and not for a while alone. It is for as long as something is open
+// that was opened with the token: that isn't reviewed anew either.
+func (r *Reviewer) Keep(c *Caller) (release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k, ok := r.kept[c.key]
+	if !ok {
+		k = &kept{caller: c}
+		r.kept[c.key] = k
+	}
+	k.times++
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if k.times--; k.times == 0 {
+			delete(r.kept, c.key)
+		}
+	})
+}
+
+// keeps is the caller that is kept for a token; nil if there is none, or the token has ended.
+func (r *Reviewer) keeps(token key) *Caller {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k, ok := r.kept[token]
+	if !ok || !k.caller.end.IsZero() && !r.clock.Now().Before(k.caller.end) {
+		return nil
+	}
+	return k.caller
 }
 
 // ask has the API server review a token, and remembers the answer.
@@ -117,7 +163,7 @@ func (r *Reviewer) ask(ctx context.Context, k key, audience, token string) (*Cal
 		r.unknown.Add(k, err, unknownFor)
 		return nil, err
 	}
-	c := &Caller{User: s.User, key: k}
+	c := &Caller{User: s.User, key: k, end: stated.end()}
 	r.known.Add(k, c, left)
 	return c, nil
 }
@@ -126,15 +172,22 @@ func (r *Reviewer) ask(ctx context.Context, k key, audience, token string) (*Cal
 func (r *Reviewer) turn(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
-	if err := r.turns.Acquire(ctx, 1); err != nil {
-		return err
+	if r.turns.Acquire(ctx, 1) != nil {
+		return errBusy
 	}
 	defer r.turns.Release(1)
 	return do(ctx)
 }
 
-// unavailable is the error for callers of which nothing is known because the API server didn't say.
+// errBusy is the error when it wasn't one's turn in time.
+var errBusy = errors.New("too many at once")
+
+// unavailable is the error for callers of which nothing is known because the API server didn't say, or wasn't asked.
 func (r *Reviewer) unavailable(err error, doing string) error {
+	if errors.Is(err, errBusy) { // as after a restart, when all pods come at once: no fault, and no line for each
+		r.log.Debug(doing, "err", err)
+		return &Refusal{Unavailable, doing + ": too many at once, try again"}
+	}
 	r.log.Warn(doing, "err", err)
 	return &Refusal{Unavailable, doing + ": the API server doesn't answer"}
 }

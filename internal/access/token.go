@@ -56,10 +56,18 @@ func claimsOf(token string) claims {
 
 func (c *claims) has(audience string) bool { return slices.Contains(c.Audience, audience) }
 
+// end is when a token ends; zero if it doesn't.
+func (c *claims) end() time.Time {
+	if c.Expiry <= 0 || c.Expiry > 1<<40 {
+		return time.Time{}
+	}
+	return time.Unix(int64(c.Expiry), 0)
+}
+
 // left is how long a token is valid, at most the given time.
 func (c *claims) left(now time.Time, most time.Duration) time.Duration {
-	if c.Expiry <= 0 || c.Expiry > 1<<40 {
-		return most
+	if end := c.end(); !end.IsZero() {
+		return min(most, end.Sub(now))
 	}
-	return min(most, time.Unix(int64(c.Expiry), 0).Sub(now))
+	return most
 }

@@ -46,7 +46,7 @@ func (g *gate) pods(ctx context.Context, _ connect.Spec, peer connect.Peer, h ht
 	if from, err := netip.ParseAddrPort(peer.Addr); err == nil && !g.anyAddress {
 		ctx = context.WithValue(ctx, addressKey{}, from.Addr().Unmap())
 	}
-	return context.WithValue(ctx, podKey{}, *pod), nil
+	return context.WithValue(context.WithValue(ctx, callerKey{}, c), podKey{}, *pod), nil
 }
 
 // clients lets those in whom the API server would, and those who have a token made for us.

@@ -107,7 +107,7 @@ func New(d Deps) *Gateway {
 	options := []connect.HandlerOption{connect.WithReadMaxBytes(d.Limits.MessageBytes), connect.WithCompressMinBytes(worthwhile)}
 	g := &Gateway{mux: http.NewServeMux(), clock: d.Clock}
 	g.mux.Handle(standbyv1connect.NewStandbyHandler(
-		&standbyService{registry: d.Registry, streams: newLimiter(d.Limits.Streams, d.Limits.Streams), counted: d.Streams, log: d.Log},
+		&standbyService{registry: d.Registry, reviewer: gate.podReviewer, streams: newLimiter(d.Limits.Streams, d.Limits.Streams), counted: d.Streams, log: d.Log},
 		append(options, connect.WithRequestGate(gate.pods))...))
 	g.mux.Handle(launcherv1connect.NewLauncherHandler(
 		newLauncher(&d, gate),

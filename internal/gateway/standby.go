@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/paia-tech/hotstandbyjob/internal/access"
 	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1"
 	"github.com/paia-tech/hotstandbyjob/internal/standby"
 )
@@ -18,6 +19,7 @@ import (
 // standbyService is for pods. Which pod calls is told by its token and by nothing else.
 type standbyService struct {
 	registry *standby.Registry
+	reviewer *access.Reviewer
 	streams  *limiter
 	counted  func(change int) // is told of streams that are opened and closed
 	log      *slog.Logger
@@ -39,6 +41,8 @@ func (s *standbyService) Attach(ctx context.Context, r *standbyv1.AttachRequest,
 		return refused(err)
 	}
 	defer attached.Close()
+	// What the pod reports meanwhile, that its launch has started, needs no review then.
+	defer s.reviewer.Keep(callerOf(ctx))()
 	s.log.Debug("attached", "namespace", pod.Namespace, "pod", pod.Name)
 	if err := stream.Send(&standbyv1.AttachResponse{}); err != nil {
 		return err

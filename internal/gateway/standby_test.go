@@ -260,6 +260,43 @@ func TestATokenIsReviewedOnceInAWhile(t *testing.T) {
 	}
 }
 
+func TestTheTokenOfAnOpenStreamIsNotReviewedAnew(t *testing.T) {
+	var open atomic.Int32
+	s := serveWith(t, func(d *Deps) { d.Streams = func(change int) { open.Add(int32(change)) } })
+	token := s.jwt(fmt.Sprintf(`{"aud":"hsj.paia.tech","exp":%d}`, s.clock.Now().Add(time.Hour).Unix()), podToken("a"))
+	stream, err := s.attach(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reviewed := func(what string, want int) {
+		t.Helper()
+		_, _ = s.pod(token).Report(t.Context(), &standbyv1.ReportRequest{})
+		if n := s.count(); n != want {
+			t.Errorf("%s: reviewed %d times, want %d", what, n, want)
+		}
+	}
+	s.clock.Step(30 * time.Minute)
+	reviewed("while the stream is open", 1)
+	other, err := s.attach(t.Context(), token) // which ends the older one
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = stream.Close()
+	gomega.NewWithT(t).Eventually(open.Load, "10s", "2ms").Should(gomega.Equal(int32(1)))
+	s.clock.Step(15 * time.Minute)
+	reviewed("while another is", 1)
+	_ = other.Close()
+	gomega.NewWithT(t).Eventually(open.Load, "10s", "2ms").Should(gomega.Equal(int32(0)))
+	reviewed("without a stream", 2)
+	last, err := s.attach(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Step(16 * time.Minute)
+	reviewed("when the token has ended", 3)
+	_ = last.Close()
+}
+
 func TestWithoutAnAnswerNobodyIsLetInAndNothingIsRemembered(t *testing.T) {
 	s := serve(t, Limits{})
 	s.broken = true
