@@ -45,7 +45,7 @@ type Streams struct {
 	known     map[types.UID]bool
 	says      map[types.UID]func(context.Context, standbyv1.Work) error // those that are attached, of pools with assignment Pull
 
-	attached, ran atomic.Int32
+	idle, attached, ran atomic.Int32
 }
 
 // Started is a launch that has reached a pod.
@@ -54,6 +54,9 @@ type Started struct {
 	Payload protocol.Payload
 	At      time.Time
 }
+
+// Idle is how many pods are attached now, and have no launch yet.
+func (s *Streams) Idle() int { return int(s.idle.Load()) }
 
 // Attached is how many pods have attached so far.
 func (s *Streams) Attached() int { return int(s.attached.Load()) }
@@ -148,15 +151,32 @@ func (s *Streams) attach(ctx context.Context, p *corev1.Pod) (ran bool, err erro
 		return false, err
 	}
 	defer func() { _ = stream.Close() }()
-	for stream.Receive() {
-		text := stream.Msg().GetPayload()
-		if text == "" { // it is attached
-			s.attached.Add(1)
-			continue
-		}
-		return s.run(ctx, pod, p, text)
+	text, err := s.awaitLaunch(stream)
+	if err != nil || text == "" {
+		return false, err
 	}
-	return false, stream.Err()
+	return s.run(ctx, pod, p, text)
+}
+
+// awaitLaunch returns the launch that comes over a stream, empty if none does.
+func (s *Streams) awaitLaunch(stream *connect.ServerStreamForClient[standbyv1.AttachResponse]) (payload string, err error) {
+	idle := false
+	defer func() {
+		if idle {
+			s.idle.Add(-1)
+		}
+	}()
+	for stream.Receive() {
+		if text := stream.Msg().GetPayload(); text != "" {
+			return text, nil
+		}
+		if !idle { // it is attached
+			idle = true
+			s.attached.Add(1)
+			s.idle.Add(1)
+		}
+	}
+	return "", stream.Err()
 }
 
 // run is a pod's launch, up to its end. It has not run where nobody was told that it does: it will be given it again.

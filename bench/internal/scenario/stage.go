@@ -104,7 +104,7 @@ func (s *stage) awaitIdle(ctx context.Context, pools ...*v1alpha1.HotStandbyJob)
 	if !lab.Simulated(&pools[0].Spec.JobTemplate.Template.Spec) {
 		return nil
 	}
-	return cluster.Await(ctx, "its pods are attached", func(context.Context) bool { return s.streams.Attached()-s.streams.Ran() >= want })
+	return cluster.Await(ctx, "its pods are attached", func(context.Context) bool { return s.streams.Idle() >= want })
 }
 
 // wait waits for something that the track knows.
