@@ -85,7 +85,8 @@ func broken(runs []*measure.Run) string {
 		if lost := n[neverBegun].Value; lost > 0 {
 			return fmt.Sprintf("%g launches were refused or never began", lost)
 		}
-		if share := n[coldStarts].Value / float64(max(1, len(r.Samples()[dueToFirst]))); share > mostCold {
+		cold, warm := n[coldStarts].Value, float64(len(r.Samples()[dueToFirst])) // the cold ones say no time here
+		if share := cold / max(1, cold+warm); share > mostCold {
 			return fmt.Sprintf("%.1f %% started cold", 100*share)
 		}
 		if p99 := r.Percentile(dueToFirst, 99); p99 > slowest {

@@ -29,7 +29,8 @@ func TestBroken(t *testing.T) {
 	}{
 		"carried":       {run(slowest-10*time.Millisecond, 1, 0), ""},
 		"slow":          {run(2*slowest, 0, 0), "p99 is 2s"},
-		"cold":          {run(0, 2, 0), "2.0 % started cold"},
+		"cold":          {run(0, 2, 0), "1.9 % started cold"},
+		"most are cold": {run(0, 202, 0), "66.7 % started cold"},
 		"lost":          {run(2*slowest, 2, 3), "3 launches were refused or never began"},
 		"nothing began": {&measure.Run{}, ""},
 	} {
