@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,35 +42,17 @@ func (s *lateEnd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// output is written by one stream, and read by the test.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 func TestTheEndOfAStreamIsNotWaitedFor(t *testing.T) {
 	for _, prefixed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("prefixed %v", prefixed), func(t *testing.T) {
-			server, out := &lateEnd{whole: "one\ntwo\n", tell: make(chan string)}, &output{}
+			server, out := &lateEnd{whole: "one\ntwo\n", tell: make(chan string)}, &bytes.Buffer{}
 			l := newLogs(serve(t, server), "worker", out, prefixed)
 			l.follow(t.Context(), stream{pod: "p"})
 			server.tell <- "one\n"
 			shown := l.shown(t.Context())
 			select {
 			case <-shown:
-				t.Fatalf("not all is shown: %q", out)
+				t.Fatal("not all is shown")
 			case server.tell <- "two\n":
 			}
 			<-shown
@@ -90,7 +71,7 @@ func TestTheEndOfAStreamIsNotWaitedFor(t *testing.T) {
 func TestTheEndOfAStreamCounts(t *testing.T) {
 	for name, whole := range map[string]string{"rotated": "x", "long": string(make([]byte, little))} {
 		t.Run(name, func(t *testing.T) {
-			server, out := &lateEnd{whole: whole, tell: make(chan string)}, &output{}
+			server, out := &lateEnd{whole: whole, tell: make(chan string)}, &bytes.Buffer{}
 			l := newLogs(serve(t, server), "worker", out, false)
 			l.follow(t.Context(), stream{pod: "p"})
 			server.tell <- "one\n"
@@ -98,7 +79,7 @@ func TestTheEndOfAStreamCounts(t *testing.T) {
 			server.tell <- "two\n"
 			select {
 			case <-shown:
-				t.Errorf("the end came before the stream's: %q", out)
+				t.Error("the end came before the stream's")
 			default:
 			}
 			close(server.tell)
