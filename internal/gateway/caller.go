@@ -26,7 +26,7 @@ func addressOf(ctx context.Context) netip.Addr {
 	return from
 }
 
-// callerOf is who makes the request: the gate of clients has put it there.
+// callerOf is who makes the request: the gate, that of clients or of pods, has put it there.
 func callerOf(ctx context.Context) *access.Caller {
 	c, _ := ctx.Value(callerKey{}).(*access.Caller)
 	return c

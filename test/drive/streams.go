@@ -61,7 +61,7 @@ func (s *Streams) Idle() int { return int(s.idle.Load()) }
 // Attached is how many pods have attached so far.
 func (s *Streams) Attached() int { return int(s.attached.Load()) }
 
-// Ran is how many pods have been given a launch so far.
+// Ran is how often a pod has been given a launch so far. One whose report isn't taken is given it again.
 func (s *Streams) Ran() int { return int(s.ran.Load()) }
 
 // Busy has a pod that is attached say that it is busy (busyProbe.mode: report).

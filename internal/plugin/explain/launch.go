@@ -53,12 +53,12 @@ func warmth(s Snapshot) string {
 	}
 	warm, all := 0, 0
 	for i := range s.Pods {
-		switch s.Pods[i].Annotations[v1alpha1.AnnotationStart] {
-		case v1alpha1.StartWarm:
+		start := s.Pods[i].Annotations[v1alpha1.AnnotationStart]
+		if start != "" {
+			all++
+		}
+		if start == v1alpha1.StartWarm {
 			warm++
-			all++
-		case v1alpha1.StartCold:
-			all++
 		}
 	}
 	if all == 0 {
