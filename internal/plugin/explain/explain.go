@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/object"
@@ -263,12 +264,14 @@ func rank(j *batchv1.Job) int64 {
 // and the creation's time has no fractions.
 const unwritten = 3 * time.Second
 
+// young tells whether nothing follows from a launch's status: it isn't written yet, and needn't be.
+func young(now time.Time, j *batchv1.Job) bool {
+	return j.Status.StartTime == nil && now.Sub(j.CreationTimestamp.Time) < unwritten
+}
+
 // Missing is how many pods a launch lacks, as far as that is known.
 func Missing(now time.Time, j *batchv1.Job) int32 {
-	if ended(j) != nil || j.DeletionTimestamp != nil || (j.Spec.Suspend != nil && *j.Spec.Suspend) {
-		return 0
-	}
-	if j.Status.StartTime == nil && now.Sub(j.CreationTimestamp.Time) < unwritten {
+	if ended(j) != nil || j.DeletionTimestamp != nil || suspended(j) || young(now, j) {
 		return 0
 	}
 	want := int32(1)
@@ -280,6 +283,8 @@ func Missing(now time.Time, j *batchv1.Job) int32 {
 	}
 	return max(0, want-j.Status.Active)
 }
+
+func suspended(j *batchv1.Job) bool { return ptr.Deref(j.Spec.Suspend, false) }
 
 func ended(j *batchv1.Job) *batchv1.JobCondition {
 	for i, c := range j.Status.Conditions {

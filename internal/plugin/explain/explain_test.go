@@ -168,7 +168,15 @@ func TestExplain(t *testing.T) {
 			[]string{"hands out no work → make a pool with assignment: Push"},
 		},
 		"a Job that nobody looked at": {Snapshot{Target: "job", Pool: aPool(), Job: aJob("j", func(j *batchv1.Job) { j.Status.StartTime = nil })}, []string{"hasn't looked at it → see whether it runs"}},
-		"a warm launch":               {Snapshot{Target: "job", Pool: aPool(), Job: aJob("j"), Pods: []corev1.Pod{aPod("p", "warm", "")}}, []string{"claimed pod p, which was made 2m0s ago, before the Job"}},
+		"a Job that was made just now": {
+			Snapshot{Target: "job", Pool: aPool(), Job: aJob("j", func(j *batchv1.Job) { j.Status.StartTime, j.CreationTimestamp = nil, before(time.Second) })},
+			[]string{"it has no status yet → ask again"},
+		},
+		"a Job that is suspended": {
+			Snapshot{Target: "job", Pool: aPool(), Job: aJob("j", func(j *batchv1.Job) { j.Status.StartTime, j.Spec.Suspend = nil, new(true) })},
+			[]string{"it is suspended → to start it: kubectl patch job j"},
+		},
+		"a warm launch": {Snapshot{Target: "job", Pool: aPool(), Job: aJob("j"), Pods: []corev1.Pod{aPod("p", "warm", "")}}, []string{"claimed pod p, which was made 2m0s ago, before the Job"}},
 		"a cold launch: none was idle": {
 			Snapshot{
 				Target: "job", PoolName: "match", Pool: aPool(), Job: aJob("j"), Pods: []corev1.Pod{aPod("p", "cold", "no pod was idle")},

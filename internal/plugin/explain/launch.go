@@ -87,7 +87,13 @@ func taken(s Snapshot) (steps []Step, goOn bool) {
 	case s.Pool.Spec.Assignment != v1alpha1.AssignmentPush:
 		steps = append(steps, step("pool "+pool+" hands out no work: its assignment is Pull", "make a pool with assignment: Push"))
 	}
-	if j.Status.StartTime == nil && ended(j) == nil && len(s.Pods) == 0 { // a status is written a second after the pods
+	switch {
+	case suspended(j):
+		steps = append(steps, step("it is suspended", "to start it: kubectl patch job "+j.Name+` -p '{"spec":{"suspend":false}}'`))
+	case j.Status.StartTime != nil || ended(j) != nil || len(s.Pods) > 0:
+	case young(s.Now, j):
+		steps = append(steps, step("it has no status yet", "ask again in a few seconds"))
+	default:
 		steps = append(steps, step("the operator hasn't looked at it", "see whether it runs: kubectl -n hotstandbyjob-system get pods"))
 	}
 	return steps, true

@@ -29,7 +29,8 @@ const headerTime = 10 * time.Second
 const long = `Open the operator's page in a browser.
 
 The page is served on this machine alone, and reached through the API server as kubectl port-forward does, with the token of the
-kubeconfig or of --service-account. Whoever can use this machine's loopback address can read the page while it runs.`
+kubeconfig or of --service-account. It begins with all namespaces that may be seen, or with the one of -n. Whoever can use this
+machine's loopback address can read the page while it runs.`
 
 // options are what the user asks for.
 type options struct {
@@ -57,7 +58,7 @@ func Command(cli *cluster.CLI) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			view, err := mayView(ctx, p, k.Namespace)
+			view, err := mayView(ctx, p, k.Namespace, cmd.Flags().Changed("namespace"))
 			if err != nil {
 				return err
 			}
@@ -70,11 +71,13 @@ func Command(cli *cluster.CLI) *cobra.Command {
 	return cmd
 }
 
-// mayView is what the page is to show, as it reads it out of its address: all namespaces, or only this one to whom may see no
-// more. That nothing may be seen is better said here than by an empty page.
-func mayView(ctx context.Context, p *page.Page, namespace string) (fragment string, err error) {
-	if _, err := p.Launches(ctx, "", "", "", 1); err == nil {
-		return "", nil
+// mayView is what the page is to show, as it reads it out of its address: all namespaces, or only this one to whom asked for
+// it or may see no more. That nothing may be seen is better said here than by an empty page.
+func mayView(ctx context.Context, p *page.Page, namespace string, asked bool) (fragment string, err error) {
+	if !asked {
+		if _, err := p.Launches(ctx, "", "", "", 1); err == nil {
+			return "", nil
+		}
 	}
 	if _, err := p.Launches(ctx, namespace, "", "", 1); err != nil {
 		return "", err

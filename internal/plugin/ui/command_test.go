@@ -16,12 +16,15 @@ import (
 func TestThePageBeginsWithWhatMayBeSeen(t *testing.T) {
 	for name, tc := range map[string]struct {
 		may   []string // namespaces
+		asked bool
 		want  string
 		fails bool
 	}{
-		"all":            {[]string{"", "games"}, "", false},
-		"this namespace": {[]string{"games"}, "#namespace=games", false},
-		"nothing":        {nil, "", true},
+		"all":                                  {[]string{"", "games"}, false, "", false},
+		"this namespace, as asked for":         {[]string{"", "games"}, true, "#namespace=games", false},
+		"this namespace, and no other":         {[]string{"games"}, false, "#namespace=games", false},
+		"nothing":                              {nil, false, "", true},
+		"another namespace than was asked for": {[]string{"other"}, true, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			operator := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +39,7 @@ func TestThePageBeginsWithWhatMayBeSeen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := mayView(t.Context(), &page.Page{Base: base, Transport: http.DefaultTransport}, "games")
+			got, err := mayView(t.Context(), &page.Page{Base: base, Transport: http.DefaultTransport}, "games", tc.asked)
 			if got != tc.want || (err != nil) != tc.fails {
 				t.Errorf("it shows %q, %v; want %q", got, err, tc.want)
 			}
