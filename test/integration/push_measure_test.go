@@ -144,6 +144,8 @@ func TestMeasureABurst(t *testing.T) {
 	e, sent := measureEnv(t)
 	h := filledPool(e, kit.PushPool("burst").Simulated().Idle(burst))
 	before, begun := quiet(e), sent.Count()
+	g := gomega.NewWithT(t)
+	earlier := len(eventsAbout(e, g, "HotStandbyJob", h.Name))
 	started := time.Now()
 	var wait sync.WaitGroup
 	limit := make(chan struct{}, 16)
@@ -161,7 +163,6 @@ func TestMeasureABurst(t *testing.T) {
 	e.AwaitStatus("burst", burst, burst)
 	refilled := quiet(e)
 	report(t, "bound and refilled, by all", burst, before, refilled)
-	g := gomega.NewWithT(t)
 	perJob := map[string]int{}
 	for _, p := range boundPods(e, g) {
 		perJob[p.Labels[batchv1.JobNameLabel]]++
@@ -189,7 +190,10 @@ func TestMeasureABurst(t *testing.T) {
 	}
 	e.Await("the pods are gone", func(g gomega.Gomega) { g.Expect(boundPods(e, g)).To(gomega.BeEmpty()) })
 	quiet(e)
-	report(t, "in all, removal included, by the operator", burst, nil, writesOf(sent.Seen(begun)))
+	written := sent.Seen(begun)
+	pool := ofPool(h, len(eventsAbout(e, g, "HotStandbyJob", h.Name))-earlier, written)
+	report(t, "over a launch's whole life, removal included, by the operator", burst, pool, writesOf(written))
+	t.Logf("besides, for the pool itself, by time and not by launch: %v", pool)
 	t.Logf("%d Jobs posted after %s, all bound after %s", burst, posted.Round(time.Millisecond), bound.Round(time.Millisecond))
 }
 
@@ -231,6 +235,22 @@ func writesOf(requests []string) map[string]int {
 		counts[name]++
 	}
 	return counts
+}
+
+// ofPool are those of the writes that are about the pool itself and not about a launch: its status, and its Events, given how
+// many of them are new. An Event's name begins with that of what it is about.
+func ofPool(h *v1alpha1.HotStandbyJob, events int, requests []string) map[string]int {
+	patched := slices.DeleteFunc(slices.Clone(requests), func(r string) bool { return !strings.Contains(r, "/events/"+h.Name+".") })
+	pool := writesOf(patched)
+	if events > 0 {
+		pool["POST events"] = events
+	}
+	for name, n := range writesOf(requests) {
+		if strings.Contains(name, " hotstandbyjobs") {
+			pool[name] = n
+		}
+	}
+	return pool
 }
 
 // requests counts the writes that the API server has carried out.
