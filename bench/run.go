@@ -62,6 +62,7 @@ func run(ctx context.Context, o options) error {
 	if len(report.Scenarios) == 0 {
 		return measured
 	}
+	report.Targets = report.Judge(scenario.Targets())
 	// What was measured before something failed is worth keeping.
 	return errors.Join(measured, write(o, report))
 }

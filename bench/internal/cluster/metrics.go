@@ -44,6 +44,14 @@ func (s *Space) Metrics(ctx context.Context) (Metrics, error) {
 	return families, nil
 }
 
+// Gauge is a number without labels that goes up and down; 0 if there is none of that name.
+func (m Metrics) Gauge(name string) float64 {
+	for _, one := range m[name].GetMetric() {
+		return one.GetGauge().GetValue()
+	}
+	return 0
+}
+
 // Phase is how often launches have gone through a phase, and how long that took in all.
 type Phase struct {
 	Count uint64

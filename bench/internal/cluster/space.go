@@ -90,6 +90,7 @@ func (s *Space) start(ctx context.Context, flags []string) error {
 	s.Flags = append([]string{
 		"--leader-elect=false", "--health-address=0", "--metrics-address=" + metrics, "--metrics-insecure", "--ui-address=0", "--webhook-address=0",
 		"--gateway-address=" + address, "--gateway-url=" + s.URL, "--standby-image=" + lab.OperatorImage, "--log-format=text",
+		"--exec-through-apiserver",
 	}, flags...)
 	if s.options.Profiles {
 		address, err := FreeAddress(ctx, "127.0.0.1")

@@ -116,6 +116,25 @@ func Rest(ctx context.Context, c clock.Clock, proc string, patience time.Duratio
 	return false, nil
 }
 
+// Work is what the processors of a machine have done so far.
+type Work struct{ done procfs.CPUStat }
+
+// WorkOf reads what a /proc says of all processors together.
+func WorkOf(proc string) (Work, error) {
+	fs, err := procfs.NewFS(proc)
+	if err != nil {
+		return Work{}, fmt.Errorf("look at the processors: %w", err)
+	}
+	stat, err := fs.Stat()
+	if err != nil {
+		return Work{}, fmt.Errorf("look at the processors: %w", err)
+	}
+	return Work{stat.CPUTotal}, nil
+}
+
+// BusySince is which part of their time since an earlier reading the processors had something to do: 1 is all of it.
+func (w Work) BusySince(earlier Work) float64 { return 1 - idle(earlier.done, w.done) }
+
 // idle is the part of the time between two readings in which the processors had nothing to do.
 func idle(before, after procfs.CPUStat) float64 {
 	nothing := after.Idle + after.Iowait - before.Idle - before.Iowait

@@ -125,3 +125,26 @@ func TestRest(t *testing.T) {
 func stat(user, idle int) string {
 	return fmt.Sprintf("cpu  %[1]d 0 0 %[2]d 0 0 0 0 0 0\ncpu0 %[1]d 0 0 %[2]d 0 0 0 0 0 0\n", user, idle)
 }
+
+func TestHowBusyTheProcessorsWere(t *testing.T) {
+	reading := func(line string) Work {
+		w, err := WorkOf(proc(t, map[string]string{"stat": line + "\ncpu0 0 0 0 0 0 0 0 0 0 0\n"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	before := reading("cpu  100 0 100 1000 0 0 0 0 0 0")
+	for line, want := range map[string]float64{
+		"cpu  130 0 130 1040 0 0 0 0 0 0":  0.6,
+		"cpu  200 0 100 1000 0 0 0 0 0 0":  1,
+		"cpu  100 0 100 1050 50 0 0 0 0 0": 0, // to wait for a disk is nothing to do
+	} {
+		if got := reading(line).BusySince(before); got < want-0.001 || got > want+0.001 {
+			t.Errorf("%s: %v busy, want %v", line, got, want)
+		}
+	}
+	if _, err := WorkOf(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a /proc: %v", err)
+	}
+}

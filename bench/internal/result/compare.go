@@ -113,6 +113,12 @@ func WriteSummary(to io.Writer, r *Report) error {
 			}
 		}
 	}
+	if len(r.Targets) > 0 {
+		_, _ = fmt.Fprint(w, "\ntargets\tmeasured\ttarget\t\n")
+	}
+	for _, o := range r.Targets {
+		_, _ = fmt.Fprintf(w, "  %s, %s\t%s\t%s\t%s\n", o.What, o.Case, o.Measured, o.Target, map[bool]string{true: "met", false: "missed"}[o.Met])
+	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write the summary: %w", err)
 	}

@@ -22,6 +22,8 @@ type Report struct {
 	// Versions are those of what ran: of Go, Kubernetes and this repository's commit.
 	Versions  map[string]string `json:"versions"`
 	Scenarios []Scenario        `json:"scenarios"`
+	// Targets are what the numbers shall be, and are.
+	Targets []Outcome `json:"targets,omitempty"`
 	// Profiles are the flame graphs in the folder of the same name, if the operator was profiled, which slows it down.
 	Profiles []string `json:"profiles,omitempty"`
 }
@@ -53,10 +55,12 @@ type Case struct {
 const (
 	Milliseconds measure.Unit = "ms"
 	PerSecond    measure.Unit = "1/s"
+	Kibibytes    measure.Unit = "KiB"
 	Mebibytes    measure.Unit = "MiB"
 	CPUSeconds   measure.Unit = "CPU s"
 	Each         measure.Unit = "each"
 	Times        measure.Unit = "×"
+	Percent      measure.Unit = "%"
 	Count        measure.Unit = ""
 )
 

@@ -111,6 +111,7 @@ func (b *burster) burst(ctx context.Context, run, size int, into *measure.Run) e
 		return err
 	}
 	word := func(i int) string { return fmt.Sprintf("burst-%d-%04d", run, i) }
+	note := watchProcessors(into)
 	began := b.bench.Clock.Now()
 	posted, err := b.pour(ctx, size, func(ctx context.Context, r load.Request) error {
 		return b.Make(ctx, launchOf(b.pool, word(r.Index), word(r.Index)))
@@ -119,6 +120,9 @@ func (b *burster) burst(ctx context.Context, run, size int, into *measure.Run) e
 		return err
 	}
 	if err := b.wait(ctx, "all have begun", func() bool { return len(b.track.began) == size && len(b.track.bound) == size }); err != nil {
+		return err
+	}
+	if err := note(); err != nil {
 		return err
 	}
 	if err := b.awaitIdle(ctx, b.pool); err != nil {
@@ -130,7 +134,7 @@ func (b *burster) burst(ctx context.Context, run, size int, into *measure.Run) e
 	if err != nil {
 		return err
 	}
-	note(into, size, before, after)
+	noteCosts(into, size, before, after)
 	err = b.launched(into, began, size, word)
 	if err := errors.Join(err, b.Clear(ctx)); err != nil {
 		return err

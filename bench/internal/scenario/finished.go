@@ -4,6 +4,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -51,7 +52,7 @@ func finished() Scenario {
 			},
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
-			f := finisher{bench: b, jobs: choose(b, 100, 2000)}
+			f := finisher{bench: b, jobs: choose(b, 50, 2000)}
 			f.bench.Runs = 1
 			var cases []result.Case
 			for _, tc := range []struct {
@@ -127,6 +128,7 @@ func (f *finisher) finish(ctx context.Context, run, jobs int, into *measure.Run)
 			}
 		})
 	})
+	note := watchProcessors(into)
 	began := f.bench.Clock.Now()
 	_, err := f.pour(ctx, jobs, func(ctx context.Context, r load.Request) error {
 		return f.Make(ctx, f.job(fmt.Sprintf("job-%d-%04d", run, r.Index)))
@@ -136,7 +138,8 @@ func (f *finisher) finish(ctx context.Context, run, jobs int, into *measure.Run)
 	}
 	waiting, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
-	if err := c.await(waiting, "all Jobs are complete", func() bool { return len(c.began) == jobs }); err != nil {
+	err = c.await(waiting, "all Jobs are complete", func() bool { return len(c.began) == jobs })
+	if err = errors.Join(err, note()); err != nil {
 		return err
 	}
 	var last time.Duration

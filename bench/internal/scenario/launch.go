@@ -61,7 +61,7 @@ func launches() Scenario {
 					return nil, err
 				}
 				l.real, l.pool, l.rounds = true, realPool("game", alone), choose(b, 8, 25)
-				name, note = "real node", "The command takes the time with its first instruction, before its runtime begins. It is a time of day, of the same machine."
+				name, note = onRealNode, "The command takes the time with its first instruction, before its runtime begins. It is a time of day, of the same machine."
 			}
 			runs, err := l.measure(ctx)
 			if err != nil {

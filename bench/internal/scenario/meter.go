@@ -4,8 +4,11 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/machine"
@@ -23,6 +26,7 @@ const tokens = "POST serviceaccounts/token"
 // What each launch costs.
 const (
 	writesEach = "API writes for each launch"
+	writesOwn  = writesEach + ", the operator's own"
 	cpuEach    = "operator CPU for each launch"
 )
 
@@ -63,6 +67,22 @@ func (s *stage) read(ctx context.Context) (m meter, err error) {
 	return m, err
 }
 
+// processorsBusy is how much of their time all processors of the machine were busy, with whatever: near 100 %, no software could
+// have done more here without taking less of them.
+const processorsBusy = "processors of the machine busy meanwhile"
+
+// watchProcessors returns a function that notes how busy the processors were until then.
+func watchProcessors(into *measure.Run) (note func() error) {
+	before, errBefore := machine.WorkOf(procfs.DefaultMountPoint)
+	return func() error {
+		after, err := machine.WorkOf(procfs.DefaultMountPoint)
+		if err = errors.Join(errBefore, err); err == nil {
+			into.Count(processorsBusy, result.Percent, 100*after.BusySince(before))
+		}
+		return err
+	}
+}
+
 // notePhases notes how long the phases of launches took between two readings, as the operator itself says.
 func notePhases(r *measure.Run, before, after cluster.Metrics) {
 	earlier := before.Phases()
@@ -74,8 +94,8 @@ func notePhases(r *measure.Run, before, after cluster.Metrics) {
 	}
 }
 
-// note notes what so many launches have cost between two readings.
-func note(r *measure.Run, launches int, before, after meter) {
+// noteCosts notes what so many launches have cost between two readings.
+func noteCosts(r *measure.Run, launches int, before, after meter) {
 	all := 0
 	for what, n := range after.writes {
 		if n -= before.writes[what]; n > 0 && what != tokens {
@@ -88,7 +108,7 @@ func note(r *measure.Run, launches int, before, after meter) {
 	for what, n := range after.own {
 		own += n - before.own[what]
 	}
-	r.Count(writesEach+", the operator's own", result.Each, float64(own)/float64(launches))
+	r.Count(writesOwn, result.Each, float64(own)/float64(launches))
 	r.Count(cpuEach, result.Milliseconds, (after.usage.CPU-before.usage.CPU)*1000/float64(launches))
 	r.Count("operator memory at most", result.Mebibytes, float64(after.usage.Peak)/(1<<20))
 }

@@ -15,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
@@ -36,8 +35,8 @@ func reaction() Scenario {
 	return Scenario{
 		Name: "reaction",
 		About: "A pod of a pool with assignment Pull says that it is busy: from when that is sent until the Job that replaces it is seen, one at a time. " +
-			"By its annotation, by the gateway as its entrypoint does, and by a Redis server that notifies, on simulated nodes; and by HTTP on the real " +
-			"node, where the operator asks each pod once a second. Beside it: one pod patch and one Job POST by themselves.",
+			"By its annotation, by the gateway as its entrypoint does, and by a Redis server that notifies, on simulated nodes; and by HTTP and by " +
+			"commands on the real node, where each pod is asked once a second. Beside it: one pod patch and one Job POST by themselves.",
 		Rows: []table.Row{
 			{What: "a unit says that it is busy → its replacement is created, p50", Number: each(busyToMade + " p50"), Than: "the two writes", Beside: each(rawPatchMade + " p50")},
 			{What: "the same, p99", Number: each(busyToMade + " p99"), Than: "the two writes", Beside: each(rawPatchMade + " p99")},
@@ -52,7 +51,9 @@ func reaction() Scenario {
 				{"annotation", &byAnnotation{}, choose(b, []int{100}, []int{10, 100, 1000})},
 				{"report", &byReport{}, choose(b, []int{100}, []int{10, 100, 1000})},
 				{"redis", &byRedis{}, choose(b, []int{100}, []int{10, 100, 1000})},
-				{"http", byHTTP{}, []int{httpPods}},
+				{"http", askingHTTP(), choose(b, nil, []int{askedPods})},
+				{"exec by the kubelet", askingExec(v1alpha1.ExecKubelet), choose(b, nil, []int{askedPods})},
+				{"exec by the API server", askingExec(v1alpha1.ExecAPIServer), choose(b, nil, []int{askedPods})},
 			} {
 				for _, pods := range tc.sizes {
 					name := fmt.Sprintf("%s, %d pods", tc.name, pods)
@@ -73,8 +74,8 @@ func reaction() Scenario {
 	}
 }
 
-// httpPods is how many pods are asked by HTTP: they are real.
-const httpPods = 10
+// askedPods is how many pods are asked: they are real, and take long to start.
+const askedPods = 10
 
 // pulledPool is a pool on simulated nodes whose pods take their work themselves.
 func pulledPool(name string, idle int) *v1alpha1.HotStandbyJob {
@@ -204,7 +205,7 @@ func (r *reactor) full(ctx context.Context) (idle []corev1.Pod, err error) {
 		}
 		idle = idle[:0]
 		for _, p := range list.Items {
-			if p.DeletionTimestamp != nil || !podutil.IsPodReady(&p) || r.said[p.UID] {
+			if p.DeletionTimestamp != nil || p.Status.Phase != corev1.PodRunning || r.said[p.UID] {
 				continue
 			}
 			if _, known := r.said[p.UID]; !known {

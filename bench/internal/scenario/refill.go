@@ -110,6 +110,7 @@ func (r *refiller) round(ctx context.Context, run int, into *measure.Run) error 
 // empty launches in so many pods of the pool, in a measurement in all, and waits until it is full again.
 func (r *refiller) empty(ctx context.Context, run, size int, into *measure.Run) error {
 	word := func(i int) string { return fmt.Sprintf("empty-%d-%04d", run, i) }
+	note := watchProcessors(into)
 	began := r.bench.Clock.Now()
 	_, err := r.pour(ctx, size, func(ctx context.Context, q load.Request) error {
 		return r.Make(ctx, launchOf(r.pool, word(q.Index), word(q.Index)))
@@ -125,6 +126,9 @@ func (r *refiller) empty(ctx context.Context, run, size int, into *measure.Run) 
 		return err
 	}
 	into.Count(fullAgain, result.Milliseconds, milliseconds(r.bench.Clock.Since(began)))
+	if err := note(); err != nil {
+		return err
+	}
 	cold := 0
 	for i := range size {
 		if r.track.binding(word(i)).cold != "" {

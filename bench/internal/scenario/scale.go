@@ -35,6 +35,11 @@ const (
 	restMemory   = atRest + ": operator memory"
 	restRequests = atRest + ": API requests"
 	servesAgain  = "killed and started → a launch has its pod"
+	scrapeTakes  = atRest + ": a scrape of the metrics takes at most"
+	// What the memory is made of.
+	heapEach       = atRest + ": heap in use for each pod"
+	stacksEach     = atRest + ": stacks in use for each pod"
+	goroutinesEach = atRest + ": goroutines for each pod"
 )
 
 func scale() Scenario {
@@ -150,15 +155,20 @@ func (s *scaler) atRest(ctx context.Context) error {
 	if err := s.spell(ctx, atRest, func() error { return s.pass(ctx, s.rests) }); err != nil {
 		return err
 	}
-	longest := time.Duration(0)
+	longest, metrics := time.Duration(0), cluster.Metrics{}
 	for range scrapes {
 		began := s.bench.Clock.Now()
-		if _, err := s.Metrics(ctx); err != nil {
+		var err error
+		if metrics, err = s.Metrics(ctx); err != nil {
 			return err
 		}
 		longest = max(longest, s.bench.Clock.Since(began))
 	}
-	s.run.Count(atRest+": a scrape of the metrics takes at most", result.Milliseconds, milliseconds(longest))
+	all := float64(len(s.pools) * eachPool)
+	s.run.Count(heapEach, result.Kibibytes, metrics.Gauge("go_memstats_heap_inuse_bytes")/all/(1<<10))
+	s.run.Count(stacksEach, result.Kibibytes, metrics.Gauge("go_memstats_stack_inuse_bytes")/all/(1<<10))
+	s.run.Count(goroutinesEach, result.Each, metrics.Gauge("go_goroutines")/all)
+	s.run.Count(scrapeTakes, result.Milliseconds, milliseconds(longest))
 	return nil
 }
 
@@ -167,6 +177,7 @@ func (s *scaler) restart(ctx context.Context) error {
 	over := s.hold()
 	defer over()
 	attached := s.streams.Attached()
+	note := watchProcessors(s.run)
 	began := s.bench.Clock.Now()
 	if err := s.Restart(ctx); err != nil {
 		return err
@@ -175,7 +186,8 @@ func (s *scaler) restart(ctx context.Context) error {
 	if err := s.Make(ctx, launchOf(s.pools[0], word, word)); err != nil {
 		return err
 	}
-	if err := s.wait(ctx, "the launch has a pod", func() bool { return s.track.bound[word].pods > 0 }); err != nil {
+	err := s.wait(ctx, "the launch has a pod", func() bool { return s.track.bound[word].pods > 0 })
+	if err = errors.Join(err, note()); err != nil {
 		return err
 	}
 	if b := s.track.binding(word); b.cold != "" {
@@ -183,7 +195,7 @@ func (s *scaler) restart(ctx context.Context) error {
 	}
 	s.run.Count(servesAgain, result.Milliseconds, milliseconds(s.track.binding(word).at.Sub(began)))
 	all := len(s.pools) * eachPool
-	err := cluster.Await(ctx, "all pods are attached again", func(context.Context) bool { return s.streams.Attached()-attached >= all })
+	err = cluster.Await(ctx, "all pods are attached again", func(context.Context) bool { return s.streams.Attached()-attached >= all })
 	if err != nil {
 		return err
 	}

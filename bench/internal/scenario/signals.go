@@ -122,31 +122,50 @@ func (r *byRedis) write(ctx context.Context, p *corev1.Pod, status string) error
 	return nil
 }
 
-// byHTTP has workers on the real node answer differently when the operator asks them.
-type byHTTP struct{}
+// byAsking has workers on the real node that answer differently when they are asked.
+type byAsking struct {
+	worker string // its flag: how it tells
+	probe  v1alpha1.BusyProbe
+}
 
-// httpPeriod is how often they are asked, in seconds: the shortest that a pool can have.
-const httpPeriod = 1
+// How often workers are asked, in seconds, the shortest that a pool can have, and how long they may take, since the node is busy.
+const (
+	askPeriod  = 1
+	askTimeout = 5
+)
 
 // errNoNode is why a case isn't measured.
 var errNoNode = errors.New("the lab has no real node")
 
-func (byHTTP) prepare(_ context.Context, s *stage, h *v1alpha1.HotStandbyJob) (func() error, error) {
+func askingHTTP() *byAsking {
+	return &byAsking{"-busy-by=http", v1alpha1.BusyProbe{
+		Mode: v1alpha1.BusyByHTTP, HTTP: &v1alpha1.HTTPProbe{Path: "/busy", PeriodSeconds: askPeriod, TimeoutSeconds: askTimeout},
+	}}
+}
+
+// askingExec has a command look for the file that a worker keeps while it is busy.
+func askingExec(runner v1alpha1.ExecRunner) *byAsking {
+	return &byAsking{"-busy-by=file", v1alpha1.BusyProbe{Mode: v1alpha1.BusyByExec, Exec: &v1alpha1.ExecProbe{
+		Command: []string{"/worker", "cat", "/tmp/busy_state"}, Runner: runner, PeriodSeconds: askPeriod, TimeoutSeconds: askTimeout,
+	}}}
+}
+
+func (a *byAsking) prepare(_ context.Context, s *stage, h *v1alpha1.HotStandbyJob) (func() error, error) {
 	if !s.Lab.HasNode() {
 		return nothing, errNoNode
 	}
 	pod := &h.Spec.JobTemplate.Template.Spec
 	pod.NodeSelector, pod.Tolerations = nil, nil
 	pod.Containers[0] = corev1.Container{
-		Name: "worker", Image: lab.WorkerImage, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"run", "-busy-by=http"},
+		Name: "worker", Image: lab.WorkerImage, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"run", a.worker},
 	}
-	h.Spec.BusyProbe = v1alpha1.BusyProbe{Mode: v1alpha1.BusyByHTTP, HTTP: &v1alpha1.HTTPProbe{Path: "/busy", PeriodSeconds: httpPeriod, TimeoutSeconds: 5}}
+	h.Spec.BusyProbe = a.probe
 	return nothing, nil
 }
 
-func (byHTTP) idle(context.Context, *corev1.Pod) error { return nil }
+func (a *byAsking) idle(context.Context, *corev1.Pod) error { return nil }
 
-func (byHTTP) busy(ctx context.Context, p *corev1.Pod) error {
+func (a *byAsking) busy(ctx context.Context, p *corev1.Pod) error {
 	url := "http://" + net.JoinHostPort(p.Status.PodIP, "8080") + "/busy"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, http.NoBody)
 	if err != nil {

@@ -134,6 +134,7 @@ func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into
 	if err != nil {
 		return err
 	}
+	note := watchProcessors(into)
 	var refused atomic.Int64
 	due := make([]time.Time, len(schedule))
 	word := func(i int) string { return fmt.Sprintf("run-%d-%05d", run, i) }
@@ -146,7 +147,7 @@ func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into
 		}
 	})
 	want := len(schedule) - int(refused.Load())
-	if err := s.drain(ctx, want); err != nil {
+	if err := errors.Join(s.drain(ctx, want), note()); err != nil {
 		return err
 	}
 	begun := s.begun(into, schedule, due, word)
@@ -162,7 +163,7 @@ func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into
 	if err != nil {
 		return err
 	}
-	note(into, max(begun, 1), before, after)
+	noteCosts(into, max(begun, 1), before, after)
 	return nil
 }
 
