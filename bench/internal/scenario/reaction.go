@@ -43,21 +43,24 @@ func reaction() Scenario {
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
+			sizes, turns := choose(b, []int{100}, []int{10, 100, 1000}), choose(b, 10, 30)
+			asked := choose(b, nil, []int{10}) // real pods, which take long to start
 			for _, tc := range []struct {
 				name  string
 				by    signal
 				sizes []int
+				turns int
 			}{
-				{"annotation", &byAnnotation{}, choose(b, []int{100}, []int{10, 100, 1000})},
-				{"report", &byReport{}, choose(b, []int{100}, []int{10, 100, 1000})},
-				{"redis", &byRedis{}, choose(b, []int{100}, []int{10, 100, 1000})},
-				{"http", askingHTTP(), choose(b, nil, []int{askedPods})},
-				{"exec by the kubelet", askingExec(v1alpha1.ExecKubelet), choose(b, nil, []int{askedPods})},
-				{"exec by the API server", askingExec(v1alpha1.ExecAPIServer), choose(b, nil, []int{askedPods})},
+				{"annotation", &byAnnotation{}, sizes, turns},
+				{"report", &byReport{}, sizes, turns},
+				{"redis", &byRedis{}, sizes, turns},
+				{"http", askingHTTP(), asked, 10},
+				{"exec by the kubelet", askingExec(v1alpha1.ExecKubelet), asked, 10},
+				{"exec by the API server", askingExec(v1alpha1.ExecAPIServer), asked, 10},
 			} {
 				for _, pods := range tc.sizes {
 					name := fmt.Sprintf("%s, %d pods", tc.name, pods)
-					r := reactor{bench: b, name: name, by: tc.by, pool: pulledPool("pull", pods)}
+					r := reactor{bench: b, name: name, by: tc.by, pool: pulledPool("pull", pods), turns: tc.turns}
 					runs, err := r.measure(ctx)
 					if errors.Is(err, errNoRedis) || errors.Is(err, errNoNode) {
 						b.Say("reaction by %s isn't measured: %v", tc.name, err)
@@ -74,9 +77,6 @@ func reaction() Scenario {
 	}
 }
 
-// askedPods is how many pods are asked: they are real, and take long to start.
-const askedPods = 10
-
 // pulledPool is a pool on simulated nodes whose pods take their work themselves.
 func pulledPool(name string, idle int) *v1alpha1.HotStandbyJob {
 	h := simulatedPool(name, idle)
@@ -90,6 +90,7 @@ type reactor struct {
 	name  string
 	by    signal
 	pool  *v1alpha1.HotStandbyJob
+	turns int                // how often a pod turns busy in a run
 	said  map[types.UID]bool // pods that have said that they are idle, and whether they are busy by now
 
 	*stage
@@ -117,7 +118,7 @@ func (r *reactor) measure(ctx context.Context) (runs []*measure.Run, err error) 
 			return err
 		}
 		runs, err = r.bench.repeat("reaction by "+r.name, func(run int, into *measure.Run) error {
-			turns := choose(r.bench, 10, 30)
+			turns := r.turns
 			if run == 0 {
 				turns = 3
 			}
