@@ -32,7 +32,7 @@ type Snapshot struct {
 	Job      *batchv1.Job
 	Pod      *corev1.Pod
 	Pods     []corev1.Pod   // of the pool, or of the Job
-	Waiting  []batchv1.Job  // of the pool's launches that have no end, with the Job itself
+	Jobs     []batchv1.Job  // the pool's launches that are still there, with the Job itself
 	Events   []corev1.Event // about all of them
 	Launches []page.Launch  // as the operator remembers them
 }
@@ -104,6 +104,7 @@ func explainPool(s Snapshot) []Step {
 	}
 	steps = append(steps, stuckPods(s)...)
 	steps = append(steps, queue(s)...)
+	steps = append(steps, cold(s)...)
 	return append(steps, recently(s)...)
 }
 
@@ -223,7 +224,7 @@ func waitsFor(p *corev1.Pod) string {
 
 // queue says which launches wait for pods of the pool.
 func queue(s Snapshot) []Step {
-	lacking := lacking(s.Now, s.Waiting)
+	lacking := lacking(s.Now, s.Jobs)
 	if len(lacking) == 0 {
 		return nil
 	}
@@ -293,6 +294,28 @@ func ended(j *batchv1.Job) *batchv1.JobCondition {
 		}
 	}
 	return nil
+}
+
+// cold says how many of the pool's launches that are still there had pods that started cold, and where to read why.
+func cold(s Snapshot) []Step {
+	var n int
+	var last *batchv1.Job
+	for i := range s.Jobs {
+		j := &s.Jobs[i]
+		someCold := func(c batchv1.JobCondition) bool { return c.Type == warmCondition && c.Status == corev1.ConditionFalse }
+		if !slices.ContainsFunc(j.Status.Conditions, someCold) {
+			continue
+		}
+		n++
+		if last == nil || last.CreationTimestamp.Before(&j.CreationTimestamp) {
+			last = j
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("launches that are still there and had pods that started cold: %d of %d, the last of them made %s", n, len(s.Jobs), ago(s.Now, last.CreationTimestamp.Time))
+	return []Step{step(text, "kubectl hsj explain job/"+last.Name)}
 }
 
 // recently says how the newest launches started.

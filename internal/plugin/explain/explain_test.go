@@ -61,6 +61,11 @@ func aJob(name string, change ...func(*batchv1.Job)) *batchv1.Job {
 	return j
 }
 
+// began is a Job that has its pods, and a condition.
+func began(c batchv1.JobCondition) func(*batchv1.Job) {
+	return func(j *batchv1.Job) { j.Status.Active, j.Status.Conditions = 1, append(j.Status.Conditions, c) }
+}
+
 func aPod(name, start, reason string) corev1.Pod {
 	return corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -145,14 +150,22 @@ func TestExplain(t *testing.T) {
 			[]string{"pod a and 1 more have been starting for 1m0s: ErrImagePull: no such image → kubectl describe pod a"},
 		},
 		"launches wait": {
-			Snapshot{Pool: aPool(), Waiting: []batchv1.Job{*aJob("late"), *aJob("urgent", func(j *batchv1.Job) { j.Annotations[v1alpha1.AnnotationPriority] = "5" })}},
+			Snapshot{Pool: aPool(), Jobs: []batchv1.Job{*aJob("late"), *aJob("urgent", func(j *batchv1.Job) { j.Annotations[v1alpha1.AnnotationPriority] = "5" })}},
 			[]string{"launches that wait for pods: 2 (urgent, late) → raise spec.idleTarget"},
 		},
 		"a launch whose status isn't written yet doesn't wait": {
-			Snapshot{Pool: aPool(), Waiting: []batchv1.Job{*aJob("late"), *aJob("new", func(j *batchv1.Job) {
+			Snapshot{Pool: aPool(), Jobs: []batchv1.Job{*aJob("late"), *aJob("new", func(j *batchv1.Job) {
 				j.CreationTimestamp, j.Status = before(time.Second), batchv1.JobStatus{}
 			})}},
 			[]string{"launches that wait for pods: 1 (late)"},
+		},
+		"launches started cold": {
+			Snapshot{Pool: aPool(), Jobs: []batchv1.Job{
+				*aJob("newest", began(batchv1.JobCondition{Type: launch.ConditionWarm, Status: corev1.ConditionTrue})),
+				*aJob("newer", began(batchv1.JobCondition{Type: launch.ConditionWarm, Status: corev1.ConditionFalse})),
+				*aJob("old", began(batchv1.JobCondition{Type: launch.ConditionWarm, Status: corev1.ConditionFalse}), func(j *batchv1.Job) { j.CreationTimestamp = before(time.Hour) }),
+			}},
+			[]string{"had pods that started cold: 2 of 3, the last of them made 1m0s ago → kubectl hsj explain job/newer"},
 		},
 		"the last launches": {
 			Snapshot{Pool: aPool(), Launches: []page.Launch{{Job: "j", Pod: "p", Start: "warm", Seen: now().Add(-5 * time.Second), Total: 0.0215, Queue: 0.0005, Claim: 0.012, Deliver: 0.001, Begin: 0.008}}},
@@ -193,7 +206,7 @@ func TestExplain(t *testing.T) {
 			[]string{"the gang wants more → raise spec.maxReplicas"},
 		},
 		"a launch that waits": {
-			Snapshot{Target: "job", PoolName: "match", Pool: aPool(waits), Job: aJob("j"), Waiting: []batchv1.Job{
+			Snapshot{Target: "job", PoolName: "match", Pool: aPool(waits), Job: aJob("j"), Jobs: []batchv1.Job{
 				*aJob("j"), *aJob("first", func(j *batchv1.Job) { j.Status.StartTime = new(before(time.Hour)) }),
 				*aJob("runs", func(j *batchv1.Job) { j.Status.Active, j.Status.StartTime = 1, new(before(time.Hour)) }),
 			}},

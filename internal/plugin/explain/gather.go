@@ -104,7 +104,7 @@ func (s *Snapshot) gatherRest(ctx context.Context, k *cluster.Cluster) error {
 		if err != nil {
 			return err
 		}
-		s.Waiting = list.Items
+		s.Jobs = list.Items
 	}
 	if s.Job == nil {
 		return nil

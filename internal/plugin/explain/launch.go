@@ -212,7 +212,7 @@ func waits(s Snapshot) []Step {
 		return nil
 	}
 	before := 0
-	for i, other := range lacking(s.Now, s.Waiting) {
+	for i, other := range lacking(s.Now, s.Jobs) {
 		if other.UID == s.Job.UID {
 			before = i
 		}
