@@ -76,7 +76,7 @@ func (r *Reconciler) create(ctx context.Context, s *snapshot, n int) error {
 		made, err = r.createUnits(ctx, s, n)
 	}
 	if made > 0 {
-		r.event(s.pool, corev1.EventTypeNormal, ReasonUnitsCreated, "Create", fmt.Sprintf("created %d units", made))
+		r.event(anyVersion(s.pool), corev1.EventTypeNormal, ReasonUnitsCreated, "Create", fmt.Sprintf("created %d units", made))
 		log.FromContext(ctx).Info("created units", "count", made)
 	}
 	if err == nil {

@@ -223,6 +223,14 @@ func (r *Reconciler) once(s *snapshot, about string, t condition.Trouble) {
 	}
 }
 
+// anyVersion is a pool to send an event about that comes with each launch. The recorder counts an event that comes again as one
+// of a series, and writes it twice in all, but not if it is about another version of the pool: each write of its status makes one.
+func anyVersion(h *v1alpha1.HotStandbyJob) *v1alpha1.HotStandbyJob {
+	out := *h
+	out.ResourceVersion = ""
+	return &out
+}
+
 // event sends an event about an object. The recorder drops what the server doesn't take: messages are kept short.
 func (r *Reconciler) event(o runtime.Object, kind, reason, action, message string) {
 	const most = 1000 // of 1024 that an Event's note may have

@@ -3,8 +3,10 @@
 package pool
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -12,7 +14,10 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/events"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/internal/condition"
@@ -110,8 +115,8 @@ func TestTrouble(t *testing.T) {
 
 // TestAnnounce guards against defect 26: events are for what happens, once, and not for what is.
 func TestAnnounce(t *testing.T) {
-	events := &recorder{}
-	r := &Reconciler{Recorder: events}
+	recorded := &recorder{}
+	r := &Reconciler{Recorder: recorded}
 	var m memories
 	h := demo(func(s *v1alpha1.HotStandbyJobSpec) { s.JobTemplate.Completions = new(int32(5)) })
 	s := &snapshot{pool: h, memory: m.of(h), view: unit.View{Revision: "r1"}}
@@ -119,7 +124,7 @@ func TestAnnounce(t *testing.T) {
 	said := func(what string, trouble condition.Trouble, want ...string) {
 		t.Helper()
 		r.announce(s, plan, trouble)
-		if diff := cmp.Diff(want, events.sent()); diff != "" {
+		if diff := cmp.Diff(want, recorded.sent()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
@@ -167,15 +172,15 @@ func TestWhyGone(t *testing.T) {
 }
 
 func TestEventsAreShort(t *testing.T) {
-	events := &recorder{}
-	r := &Reconciler{Recorder: events}
+	recorded := &recorder{}
+	r := &Reconciler{Recorder: recorded}
 	r.event(demo(nil), corev1.EventTypeWarning, "Refused", "Observe", "a"+strings.Repeat("ä", 2000)+" 100%")
-	note := strings.TrimPrefix(events.sent()[0], "Warning Refused: ")
+	note := strings.TrimPrefix(recorded.sent()[0], "Warning Refused: ")
 	if len(note) > 1024 || !utf8.ValidString(note) || !strings.HasSuffix(note, "ä…") {
 		t.Errorf("the note has %d bytes, valid: %v, and ends with %q; the server takes 1024", len(note), utf8.ValidString(note), note[len(note)-10:])
 	}
 	r.event(demo(nil), corev1.EventTypeWarning, "Refused", "Observe", "100% of %d")
-	if got := events.sent()[0]; got != "Warning Refused: 100% of %d" {
+	if got := recorded.sent()[0]; got != "Warning Refused: 100% of %d" {
 		t.Errorf("a message with percent signs becomes %q", got)
 	}
 }
@@ -208,4 +213,33 @@ func TestCounts(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+func TestUnitsThatAreMadeAgainAndAgainAreOneEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := fake.NewClientset()
+		broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: server.EventsV1()})
+		if err := broadcaster.StartRecordingToSinkWithContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer broadcaster.Shutdown()
+		scheme := runtime.NewScheme()
+		if err := v1alpha1.AddToScheme(scheme); err != nil {
+			t.Fatal(err)
+		}
+		r := &Reconciler{Recorder: broadcaster.NewRecorder(scheme, "hotstandbyjob")}
+		for i := range 20 {
+			h := demo(nil)
+			h.ResourceVersion = strconv.Itoa(i + 1) // its status was written
+			r.event(anyVersion(h), corev1.EventTypeNormal, ReasonUnitsCreated, "Create", "created 1 units")
+			synctest.Wait()
+		}
+		writes := map[string]int{}
+		for _, action := range server.Actions() {
+			writes[action.GetVerb()]++
+		}
+		if diff := cmp.Diff(map[string]int{"create": 1, "patch": 1}, writes); diff != "" {
+			t.Errorf("writes of 20 Events (-want +got):\n%s", diff)
+		}
+	})
 }
