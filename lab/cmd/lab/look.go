@@ -118,6 +118,7 @@ func load() *cobra.Command {
 				if err := l.LoadImage(cmd.Context(), path); err != nil {
 					return err
 				}
+				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "lab %s has the images of %s\n", name, path)
 			}
 			return nil
 		},
