@@ -73,9 +73,11 @@ for module in "$@"; do
 	parallel=()
 	[ "$module" = . ] && parallel=(-parallel 4)
 	# shellcheck disable=SC2086 # TEST_FLAGS is a list of words
-	(cd "$module" && go test -race -shuffle=on -timeout 50m "${parallel[@]}" ${TEST_FLAGS:-} ./...) || failed+=("$module")
+	(cd "$module" && go test -race -shuffle=on -timeout 50m "${parallel[@]}" ${TEST_FLAGS:-} ./... 2>&1) | tee -a "$scratch/tests.log" || failed+=("$module")
 done
 if [ ${#failed[@]} -gt 0 ]; then
+	# Once more at the end, where it is looked for: what failed, and what it said, without the logs of programs.
 	echo "tests failed in: ${failed[*]}" >&2
+	grep -E '^ *--- FAIL|^ +[a-z_]+\.go:[0-9]+: |^panic:|\[build failed\]' "$scratch/tests.log" | cut -c1-200 | head -n 40 >&2
 	exit 1
 fi
