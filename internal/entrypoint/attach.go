@@ -37,7 +37,7 @@ func (a *attachment) run(ctx context.Context) {
 		if failures+1 == worthALine && !a.reporter.launched() { // none stands among what a launch writes
 			a.log.Warn("the gateway can't be reached; trying again", "err", err)
 		}
-		if !sleep(ctx, backoff(failures, a.random())) {
+		if !sleep(ctx, Backoff(failures, a.random())) {
 			return
 		}
 	}

@@ -12,9 +12,9 @@ const (
 	longestWait  = 15 * time.Second
 )
 
-// backoff is how long to wait after a number of failures in a row, with a random number from [0, 1). It is drawn from the
+// Backoff is how long to wait after a number of failures in a row, with a random number from [0, 1). It is drawn from the
 // whole range and not from around its end: when a gateway goes, all pods of the cluster begin to wait at the same moment.
-func backoff(failures int, random float64) time.Duration {
+func Backoff(failures int, random float64) time.Duration {
 	most := longestWait
 	if failures < 6 {
 		most = min(4*shortestWait<<failures, longestWait)

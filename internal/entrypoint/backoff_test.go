@@ -31,7 +31,7 @@ func TestBackoff(t *testing.T) {
 		"it may be short again": {20, 0, 100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := backoff(tc.failures, tc.random); got != tc.want {
+			if got := Backoff(tc.failures, tc.random); got != tc.want {
 				t.Errorf("%s, want %s", got, tc.want)
 			}
 		})
@@ -41,7 +41,7 @@ func TestBackoff(t *testing.T) {
 func TestBackoffStaysWithinItsBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		failures, random := rapid.IntRange(0, 1<<40).Draw(t, "failures"), rapid.Float64Range(0, 1).Draw(t, "random")
-		if d := backoff(failures, random); d < shortestWait || d > longestWait {
+		if d := Backoff(failures, random); d < shortestWait || d > longestWait {
 			t.Errorf("%s", d)
 		}
 	})

@@ -115,7 +115,7 @@ func (r *reporter) run(ctx context.Context, send func(context.Context, activity)
 			continue
 		}
 		r.failed()
-		pause, cancel := context.WithTimeout(ctx, backoff(failures, r.random()))
+		pause, cancel := context.WithTimeout(ctx, Backoff(failures, r.random()))
 		if r.await(pause, func() bool { return !r.failing }) {
 			failures = 0
 		} else {

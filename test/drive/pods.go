@@ -42,8 +42,13 @@ func pause(ctx context.Context, log Log, what string, err error) {
 		return
 	}
 	log("%s: %v", what, err)
+	sleep(ctx, time.Second)
+}
+
+// sleep waits.
+func sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(time.Second):
+	case <-time.After(d):
 	}
 }

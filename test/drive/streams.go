@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
+	"github.com/paia-tech/hotstandbyjob/internal/entrypoint"
 	"github.com/paia-tech/hotstandbyjob/internal/protocol"
 	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1"
 	"github.com/paia-tech/hotstandbyjob/internal/protocol/standbyv1/standbyv1connect"
@@ -47,6 +49,9 @@ type Streams struct {
 
 	idle, attached, ran atomic.Int32
 }
+
+// worthALine is after how many failures in a row to attach one is told of: by then a gateway that was started anew is back.
+const worthALine = 13
 
 // Started is a launch that has reached a pod.
 type Started struct {
@@ -107,30 +112,56 @@ func (s *Streams) fresh(p *corev1.Pod) bool {
 	return true
 }
 
-// live is a pod's life: it attaches, again where that fails, until it has run what it was given.
+// live is a pod's life: it attaches, again where that fails, until it has run what it was given. Its token lasts for longer
+// than a test, as that lasts which a kubelet gives to real ones.
 func (s *Streams) live(ctx context.Context, p *corev1.Pod) {
-	for ctx.Err() == nil {
-		ran, err := s.attach(ctx, p)
-		if ran || ctx.Err() != nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) || connect.CodeOf(err) == connect.CodeNotFound {
+	token := ""
+	for failures := 0; ctx.Err() == nil; failures++ {
+		var err error
+		attached, ran := false, false
+		if token == "" {
+			token, err = s.token(ctx, p)
+		}
+		if err == nil {
+			attached, ran, err = s.attach(ctx, p, token)
+		}
+		if ran || ctx.Err() != nil || gone(err) {
 			return
 		}
-		pause(ctx, s.Log, "attach as pod "+p.Name, err)
+		if attached {
+			failures = 0
+		}
+		if connect.CodeOf(err) == connect.CodeUnauthenticated {
+			token = ""
+		}
+		if failures == worthALine {
+			s.Log("attach as pod %s: %v", p.Name, err)
+		}
+		sleep(ctx, entrypoint.Backoff(failures, rand.Float64())) //nolint:gosec // no secret
 	}
 }
 
-// attach takes a launch, if one comes.
-func (s *Streams) attach(ctx context.Context, p *corev1.Pod) (ran bool, err error) {
+// gone says whether there is no such pod any more.
+func gone(err error) bool {
+	return apierrors.IsNotFound(err) || apierrors.IsConflict(err) || connect.CodeOf(err) == connect.CodeNotFound
+}
+
+// token is one of the pod's for the gateway.
+func (s *Streams) token(ctx context.Context, p *corev1.Pod) (string, error) {
 	token := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
 		Audiences:      []string{v1alpha1.TokenAudience},
 		BoundObjectRef: &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: p.Name, UID: p.UID},
 	}}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Spec.ServiceAccountName}}
-	if err := s.Client.SubResource("token").Create(ctx, account, token); err != nil {
-		return false, err
-	}
+	err := s.Client.SubResource("token").Create(ctx, account, token)
+	return token.Status.Token, err
+}
+
+// attach takes a launch, if one comes. It tells whether the gateway had the pod attached.
+func (s *Streams) attach(ctx context.Context, p *corev1.Pod, token string) (attached, ran bool, err error) {
 	transport := s.transport.Clone()
 	pod := standbyv1connect.NewStandbyClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		r.Header.Set("Authorization", "Bearer "+token.Status.Token)
+		r.Header.Set("Authorization", "Bearer "+token)
 		return transport.RoundTrip(r)
 	})}, s.URL, connect.WithAcceptCompression("gzip", nil, nil)) // as the entrypoint
 	request := &standbyv1.AttachRequest{}
@@ -148,35 +179,35 @@ func (s *Streams) attach(ctx context.Context, p *corev1.Pod) (ran bool, err erro
 	}
 	stream, err := pod.Attach(ctx, request)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer func() { _ = stream.Close() }()
-	text, err := s.awaitLaunch(stream)
+	attached, text, err := s.awaitLaunch(stream)
 	if err != nil || text == "" {
-		return false, err
+		return attached, false, err
 	}
-	return s.run(ctx, pod, p, text)
+	ran, err = s.run(ctx, pod, p, text)
+	return attached, ran, err
 }
 
 // awaitLaunch returns the launch that comes over a stream, empty if none does.
-func (s *Streams) awaitLaunch(stream *connect.ServerStreamForClient[standbyv1.AttachResponse]) (payload string, err error) {
-	idle := false
+func (s *Streams) awaitLaunch(stream *connect.ServerStreamForClient[standbyv1.AttachResponse]) (attached bool, payload string, err error) {
 	defer func() {
-		if idle {
+		if attached {
 			s.idle.Add(-1)
 		}
 	}()
 	for stream.Receive() {
 		if text := stream.Msg().GetPayload(); text != "" {
-			return text, nil
+			return attached, text, nil
 		}
-		if !idle { // it is attached
-			idle = true
+		if !attached {
+			attached = true
 			s.attached.Add(1)
 			s.idle.Add(1)
 		}
 	}
-	return "", stream.Err()
+	return attached, "", stream.Err()
 }
 
 // run is a pod's launch, up to its end. It has not run where nobody was told that it does: it will be given it again.
