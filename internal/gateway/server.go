@@ -33,7 +33,11 @@ type Server struct {
 	Address        string       // such as :9444
 	Listener       net.Listener // in place of an address
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	Log            *slog.Logger
+	// After is closed when there is something to serve for; nil: at once. When the operator has started, all pods attach at
+	// once, and what launches would come to its turn once in thousands of handshakes, over and over, before it knew of the
+	// first pod.
+	After <-chan struct{}
+	Log   *slog.Logger
 }
 
 // NeedLeaderElection says that the leader alone serves: claims are made there.
@@ -48,8 +52,16 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-// Start serves until ctx is done. Then all streams are ended, so that pods and clients connect to whoever leads next.
+// Start serves, when it is time to, until ctx is done. Then all streams are ended, so that pods and clients connect to whoever
+// leads next.
 func (s *Server) Start(ctx context.Context) error {
+	if s.After != nil {
+		select {
+		case <-s.After:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	return serving.Server{

@@ -54,6 +54,7 @@ type Launcher struct {
 	handler   handlerSlot // the embedded controller's, for Jobs
 	lost      workqueue.TypedRateLimitingInterface[podRef]
 	patches   patches
+	running   chan struct{} // closed when Jobs are run
 
 	mu      sync.Mutex
 	states  map[types.UID]*state
@@ -79,6 +80,7 @@ func New(d Deps) (*Launcher, error) {
 		queues:  map[types.NamespacedName][]waiter{},
 		lost:    workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[podRef]()),
 		patches: patches{utilcache.NewExpiringWithClock(d.Clock)},
+		running: make(chan struct{}),
 	}
 	l.client = client{Interface: d.Client, launcher: l}
 	l.inform()
@@ -92,7 +94,10 @@ func New(d Deps) (*Launcher, error) {
 // NeedLeaderElection says that one replica alone runs Jobs.
 func (l *Launcher) NeedLeaderElection() bool { return true }
 
-// Start runs Jobs until ctx is done.
+// Running is closed when the launcher knows of all Jobs and pods that there are, and runs Jobs.
+func (l *Launcher) Running() <-chan struct{} { return l.running }
+
+// Start runs Jobs until ctx is done. It may be called once.
 func (l *Launcher) Start(ctx context.Context) error {
 	log := l.deps.Log.WithName("launcher")
 	ctx = klog.NewContext(ctx, log)
@@ -114,6 +119,7 @@ func (l *Launcher) Start(ctx context.Context) error {
 	defer wg.Wait()
 	defer l.lost.ShutDown()
 	wg.Go(func() { l.releaseLost(ctx) })
+	close(l.running)
 	controller.Run(ctx, l.deps.Workers)
 	return nil
 }

@@ -141,6 +141,43 @@ func (w *world) writes(resource string) map[string]int {
 	return out
 }
 
+func TestTheLauncherRunsWhenPoolsAndPodsAreKnown(t *testing.T) {
+	tune() // not in the bubble
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		client, known := newClient(), make(chan struct{})
+		registry := standby.New(standby.Deps{Client: client, Clock: clock.RealClock{}, Log: logr.Discard()})
+		l := newLauncher(t, client, FromRegistry(registry), pools{}, events.NewFakeRecorder(1), clock.RealClock{})
+		l.deps.Synced = func(context.Context) bool {
+			<-known
+			return true
+		}
+		running := func() bool {
+			synctest.Wait()
+			select {
+			case <-l.Running():
+				return true
+			default:
+				return false
+			}
+		}
+		done := make(chan error)
+		go func() { done <- l.Start(ctx) }()
+		if running() {
+			t.Error("it runs before")
+		}
+		close(known)
+		time.Sleep(time.Second) // informers look now and then whether they are synced
+		if !running() {
+			t.Error("it doesn't run")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAJobRunsInAWarmPodAndCompletes(t *testing.T) {
 	inWorld(t, "", func(w *world) {
 		w.standby("warm")

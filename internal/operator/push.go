@@ -103,7 +103,7 @@ func push(ctx context.Context, mgr ctrl.Manager, c config.Operator, told *tally.
 	}
 	return controller.Push{Registry: registry, Entrypoint: entrypoint, Unlaunchable: unlaunchable},
 		launches{certificate: serving, waiting: launcher.Waiting},
-		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving), addWebhook(mgr, c, hook, serving, launcher))
+		errors.Join(mgr.Add(runs), addGateway(mgr, c, handler, serving, launcher), addWebhook(mgr, c, hook, serving, launcher))
 }
 
 // clientset is a client of everything that reads nothing from the cache.
@@ -142,12 +142,12 @@ func standbyImage(ctx context.Context, mgr ctrl.Manager, c config.Operator) (str
 	return leader.Image(ctx, mgr.GetAPIReader(), types.NamespacedName{Namespace: c.PodNamespace, Name: c.PodName}, container)
 }
 
-func addGateway(mgr ctrl.Manager, c config.Operator, handler *gateway.Gateway, serving *certificate.Serving) error {
+func addGateway(mgr ctrl.Manager, c config.Operator, handler *gateway.Gateway, serving *certificate.Serving, launcher *launch.Launcher) error {
 	if c.Push.GatewayAddress == config.Off {
 		return nil
 	}
 	return mgr.Add(&gateway.Server{
-		Handler: handler, Address: c.Push.GatewayAddress, GetCertificate: serving.GetCertificate,
+		Handler: handler, Address: c.Push.GatewayAddress, GetCertificate: serving.GetCertificate, After: launcher.Running(),
 		Log: slog.New(logr.ToSlogHandler(mgr.GetLogger().WithName("gateway"))),
 	})
 }
