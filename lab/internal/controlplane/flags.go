@@ -9,6 +9,10 @@ import (
 	"github.com/paia-tech/hotstandbyjob/lab/internal/process"
 )
 
+// rarelyCollect has Go collect garbage when the heap is five times what lives, or the process takes 2 GiB. The control plane
+// shares the machine with all that is run on the lab, and its heap is small: by default it would collect several times a second.
+var rarelyCollect = []string{"GOGC=400", "GOMEMLIMIT=2GiB"}
+
 func (c Config) etcd() process.Spec {
 	client := fmt.Sprintf("https://%s:%d", loopback, c.Ports.EtcdClient)
 	peer := fmt.Sprintf("https://%s:%d", loopback, c.Ports.EtcdPeer)
@@ -34,7 +38,7 @@ func (c Config) etcd() process.Spec {
 	if !c.Fsync {
 		args = append(args, "--unsafe-no-fsync")
 	}
-	return process.Spec{Name: Etcd, Path: c.Program(Etcd), Args: args}
+	return process.Spec{Name: Etcd, Path: c.Program(Etcd), Args: args, Env: rarelyCollect}
 }
 
 func (c Config) apiServer() process.Spec {
@@ -76,7 +80,7 @@ func (c Config) apiServer() process.Spec {
 		// Endpoints must not be loopback addresses, so the Service "kubernetes" stays without any: no pod runs here.
 		args = append(args, "--endpoint-reconciler-type=none")
 	}
-	return process.Spec{Name: APIServer, Path: c.Program(APIServer), Args: args}
+	return process.Spec{Name: APIServer, Path: c.Program(APIServer), Args: args, Env: rarelyCollect}
 }
 
 func (c Config) controllerManager() process.Spec {
@@ -95,7 +99,7 @@ func (c Config) controllerManager() process.Spec {
 		"--requestheader-client-ca-file="+c.PKI.FrontProxyCA.Cert,
 		"--allocate-node-cidrs=false",
 	)
-	return process.Spec{Name: ControllerManager, Path: c.Program(ControllerManager), Args: args}
+	return process.Spec{Name: ControllerManager, Path: c.Program(ControllerManager), Args: args, Env: rarelyCollect}
 }
 
 func (c Config) scheduler() process.Spec {
@@ -107,7 +111,7 @@ func (c Config) scheduler() process.Spec {
 		"--tls-cert-file="+c.PKI.Scheduler.Cert,
 		"--tls-private-key-file="+c.PKI.Scheduler.Key,
 	)
-	return process.Spec{Name: Scheduler, Path: c.Program(Scheduler), Args: args}
+	return process.Spec{Name: Scheduler, Path: c.Program(Scheduler), Args: args, Env: rarelyCollect}
 }
 
 // controllerFlags are those that kube-controller-manager and kube-scheduler share. There is one of each, so that
