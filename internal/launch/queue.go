@@ -4,6 +4,7 @@ package launch
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -57,35 +58,53 @@ func (w waiter) takes() int {
 
 // insert puts a Job in its place.
 func insert(queue []waiter, w waiter) []waiter {
-	i, _ := slices.BinarySearchFunc(queue, w, waiter.compare)
-	return slices.Insert(queue, i, w)
+	return slices.Insert(queue, index(queue, w), w)
 }
 
-// ahead counts the Jobs before w, whether it is in the queue or not, and the pods that they lack.
-func ahead(queue []waiter, w waiter) (jobs, pods int) {
-	for _, o := range queue {
+// index is the place of a Job in the queue, or the one that it would have: how many are before it.
+func index(queue []waiter, w waiter) int {
+	i, _ := slices.BinarySearchFunc(queue, w, waiter.compare)
+	return i
+}
+
+// remove takes a Job out of the queue.
+func remove(queue []waiter, w waiter) []waiter {
+	if i, found := slices.BinarySearchFunc(queue, w, waiter.compare); found {
+		return slices.Delete(queue, i, i+1)
+	}
+	return queue
+}
+
+// Of a queue no more is looked at than so many idle pods are enough for: what Jobs lack now is found out one by one, and in a
+// long queue that would take longer than the launch of the first of them.
+
+// admits tells whether it is a Job's turn when so many pods are idle: there must be enough for all that come before it,
+// too. So nobody overtakes, and a gang that waits for many isn't kept waiting by small ones that are content with few.
+func admits(queue iter.Seq[waiter], w waiter, idle int) bool {
+	if idle < w.takes() {
+		return false
+	}
+	for o := range queue {
 		if o.compare(w) >= 0 {
 			break
 		}
 		if o.job != w.job && o.need > 0 {
-			jobs++
-			pods += o.need
+			idle -= o.need
+		}
+		if idle < w.takes() {
+			return false
 		}
 	}
-	return jobs, pods
-}
-
-// admits tells whether it is a Job's turn when so many pods are idle: there must be enough for all that come before it,
-// too. So nobody overtakes, and a gang that waits for many isn't kept waiting by small ones that are content with few.
-func admits(queue []waiter, w waiter, idle int) bool {
-	_, pods := ahead(queue, w)
-	return idle-pods >= w.takes()
+	return true
 }
 
 // next lists the Jobs whose turn it is when so many pods are idle.
-func next(queue []waiter, idle int) []types.UID {
+func next(queue iter.Seq[waiter], idle int) []types.UID {
+	if idle <= 0 {
+		return nil
+	}
 	var jobs []types.UID
-	for _, w := range queue {
+	for w := range queue {
 		if w.need <= 0 {
 			continue
 		}
@@ -93,7 +112,9 @@ func next(queue []waiter, idle int) []types.UID {
 			break
 		}
 		jobs = append(jobs, w.job)
-		idle -= min(w.need, idle)
+		if idle -= min(w.need, idle); idle == 0 {
+			break
+		}
 	}
 	return jobs
 }

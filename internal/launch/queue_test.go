@@ -3,6 +3,7 @@
 package launch
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func TestNext(t *testing.T) {
 				w.seq = uint64(i)
 				queue = insert(queue, w)
 			}
-			if diff := cmp.Diff(tc.want, next(queue, tc.idle)); diff != "" {
+			if diff := cmp.Diff(tc.want, next(slices.Values(queue), tc.idle)); diff != "" {
 				t.Errorf("next (-want +got):\n%s", diff)
 			}
 		})
@@ -76,10 +77,10 @@ func drawQueue(t *rapid.T) []waiter {
 func TestAJobIsAdmittedIfAndOnlyIfItIsWoken(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		queue, idle := drawQueue(t), rapid.IntRange(0, 10).Draw(t, "idle")
-		woken := next(queue, idle)
+		woken := next(slices.Values(queue), idle)
 		for _, w := range queue {
-			if w.need > 0 && admits(queue, w, idle) != slices.Contains(woken, w.job) {
-				t.Fatalf("with %d idle, %v are woken, but %+v is admitted: %v", idle, woken, w, admits(queue, w, idle))
+			if w.need > 0 && admits(slices.Values(queue), w, idle) != slices.Contains(woken, w.job) {
+				t.Fatalf("with %d idle, %v are woken, but %+v is admitted: %v", idle, woken, w, admits(slices.Values(queue), w, idle))
 			}
 		}
 	})
@@ -99,11 +100,35 @@ func TestEverybodysTurnComes(t *testing.T) {
 			}
 			now := time.Unix(600, 0).Add(time.Duration(turn) * time.Minute)
 			queue = insert(queue, waiter{job: types.UID(now.String()), rank: rank(now, 20), seq: uint64(100 + turn), need: 4})
-			woken := next(queue, 10)
+			woken := next(slices.Values(queue), 10)
 			if slices.Contains(woken, last.job) {
 				return
 			}
 			queue = slices.DeleteFunc(queue, func(w waiter) bool { return slices.Contains(woken, w.job) })
 		}
 	})
+}
+
+// TestALongQueueIsNotReadToItsEnd: what each Job lacks is found out when it is read.
+func TestALongQueueIsNotReadToItsEnd(t *testing.T) {
+	read := 0
+	long := func(yield func(waiter) bool) {
+		for i := range uint64(1000) {
+			read++
+			if !yield(waiter{job: types.UID(fmt.Sprint(i)), seq: i, need: 1}) {
+				return
+			}
+		}
+	}
+	last := waiter{job: "last", seq: 1000, need: 1}
+	for idle := range 3 {
+		read = 0
+		if woken := next(long, idle); len(woken) != idle || read != idle {
+			t.Errorf("with %d idle %v are woken, and %d were read", idle, woken, read)
+		}
+		read = 0
+		if admits(long, last, idle) || read != idle {
+			t.Errorf("with %d idle the last one is admitted, or not: %d were read", idle, read)
+		}
+	}
 }

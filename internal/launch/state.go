@@ -29,6 +29,7 @@ type state struct {
 	inFlight int                  // claims and creations under way
 	gang     *gang
 	waiting  bool                 // it is in the queue of its pool
+	waiter   waiter               // its place there, while it is
 	since    time.Time            // since when
 	cold     map[types.UID]Launch // pods of its own that don't run yet
 	rejected bool                 // it was told to fail

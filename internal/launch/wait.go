@@ -4,7 +4,7 @@ package launch
 
 import (
 	"errors"
-	"slices"
+	"iter"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -21,10 +21,8 @@ var (
 
 // waiterOf is a Job's place in the queue of its pool, or the one that it would have. l.mu is held.
 func (l *Launcher) waiterOf(job *batchv1.Job, s *state) waiter {
-	for _, w := range l.queues[s.pool] {
-		if w.job == job.UID {
-			return l.refreshed(w)
-		}
+	if s.waiting {
+		return l.refreshed(s.waiter)
 	}
 	priority, _ := parsePriority(job.Annotations[v1alpha1.AnnotationPriority])
 	since := l.deps.Clock.Now().Truncate(time.Second) // what StartTime has, which survives a restart
@@ -50,25 +48,26 @@ func (l *Launcher) refreshed(w waiter) waiter {
 	return w
 }
 
-// queue is the queue of a pool, with what the Jobs need now. l.mu is held.
-func (l *Launcher) queue(pool types.NamespacedName) []waiter {
-	queue := make([]waiter, 0, len(l.queues[pool]))
-	for _, w := range l.queues[pool] {
-		queue = append(queue, l.refreshed(w))
+// queue is the queue of a pool, with what the Jobs need now. l.mu is held, also by who reads it.
+func (l *Launcher) queue(pool types.NamespacedName) iter.Seq[waiter] {
+	return func(yield func(waiter) bool) {
+		for _, w := range l.queues[pool] {
+			if !yield(l.refreshed(w)) {
+				return
+			}
+		}
 	}
-	return queue
 }
 
 // enqueue lets a Job wait, and tells how many are before it. l.mu is held.
 func (l *Launcher) enqueue(s *state, w waiter) (jobs int) {
-	jobs, _ = ahead(l.queue(s.pool), w)
 	if !s.waiting {
-		s.waiting = true
 		l.seq++
 		w.seq = l.seq
+		s.waiting, s.waiter = true, w
 		l.queues[s.pool] = insert(l.queues[s.pool], w)
 	}
-	return jobs
+	return index(l.queues[s.pool], s.waiter)
 }
 
 // dequeue ends a Job's waiting. l.mu is held.
@@ -77,7 +76,7 @@ func (l *Launcher) dequeue(s *state) {
 		return
 	}
 	s.waiting = false
-	queue := slices.DeleteFunc(l.queues[s.pool], func(w waiter) bool { return w.job == s.uid })
+	queue := remove(l.queues[s.pool], s.waiter)
 	if len(queue) == 0 {
 		delete(l.queues, s.pool)
 		return
@@ -122,7 +121,7 @@ func (l *Launcher) Waiting(pool types.NamespacedName) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	pods := 0
-	for _, w := range l.queue(pool) {
+	for w := range l.queue(pool) {
 		pods += w.need
 	}
 	return pods
@@ -132,15 +131,13 @@ func (l *Launcher) Waiting(pool types.NamespacedName) int {
 func (l *Launcher) Before(job types.NamespacedName) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for pool := range l.queues {
+	for pool, queue := range l.queues {
 		if pool.Namespace != job.Namespace {
 			continue
 		}
-		queue := l.queue(pool)
-		for _, w := range queue {
+		for i, w := range queue {
 			if s := l.states[w.job]; s != nil && s.key == job {
-				jobs, _ := ahead(queue, w)
-				return jobs
+				return i
 			}
 		}
 	}

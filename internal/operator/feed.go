@@ -25,41 +25,50 @@ import (
 // feed tells the registry and the launcher what the cache hears, also in replicas that don't lead: a new leader can claim
 // at once. It returns what tells whether they have heard of all that there was.
 func feed(ctx context.Context, mgr ctrl.Manager, registry *standby.Registry, launcher *launch.Launcher) ([]toolscache.InformerSynced, error) {
-	pods, failed := on(ctx, mgr, &corev1.Pod{}, registry.Observe, func(p *corev1.Pod) { registry.Forget(p.UID) })
-	changed := func(h *v1alpha1.HotStandbyJob) {
+	pods, failed := on(ctx, mgr, &corev1.Pod{}, func(_, p *corev1.Pod) { registry.Observe(p) }, func(p *corev1.Pod) { registry.Forget(p.UID) })
+	changed := func(before, h *v1alpha1.HotStandbyJob) {
 		if h.Spec.Assignment == v1alpha1.AssignmentPush && h.DeletionTimestamp == nil {
 			registry.SetPool(client.ObjectKeyFromObject(h), pool.Settings(h))
 		}
-		launcher.PoolChanged(client.ObjectKeyFromObject(h))
+		// Its status changes all the time, and each Job that waits would be looked at.
+		if before == nil || before.UID != h.UID || before.Generation != h.Generation {
+			launcher.PoolChanged(client.ObjectKeyFromObject(h))
+		}
 	}
 	gone := func(h *v1alpha1.HotStandbyJob) {
 		registry.DropPool(client.ObjectKeyFromObject(h))
 		launcher.PoolChanged(client.ObjectKeyFromObject(h))
 	}
 	pools, failedToo := on(ctx, mgr, &v1alpha1.HotStandbyJob{}, changed, gone)
-	cordoned := func(n *corev1.Node) { registry.SetCordoned(n.Name, n.Spec.Unschedulable) }
+	cordoned := func(_, n *corev1.Node) { registry.SetCordoned(n.Name, n.Spec.Unschedulable) }
 	nodes, failedAsWell := on(ctx, mgr, &corev1.Node{}, cordoned, func(n *corev1.Node) { registry.SetCordoned(n.Name, false) })
 	return []toolscache.InformerSynced{pods, pools, nodes}, errors.Join(failed, failedToo, failedAsWell)
 }
 
-// on calls functions with each object of a kind that the cache has, or no longer has.
-func on[T client.Object](ctx context.Context, mgr ctrl.Manager, kind T, seen, gone func(T)) (toolscache.InformerSynced, error) {
+// on calls functions with each object of a kind that the cache has, and how it was before, nil if it is new; or that the cache
+// no longer has.
+func on[T client.Object](ctx context.Context, mgr ctrl.Manager, kind T, seen func(before, now T), gone func(T)) (toolscache.InformerSynced, error) {
 	informer, err := mgr.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watch %T: %w", kind, err)
 	}
-	with := func(f func(T)) func(any) {
-		return func(o any) {
+	see := func(before, now any) {
+		was, _ := before.(T)
+		if is, ok := now.(T); ok {
+			seen(was, is)
+		}
+	}
+	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { see(nil, o) },
+		UpdateFunc: see,
+		DeleteFunc: func(o any) {
 			if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 				o = tombstone.Obj
 			}
 			if t, ok := o.(T); ok {
-				f(t)
+				gone(t)
 			}
-		}
-	}
-	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: with(seen), UpdateFunc: func(_, o any) { with(seen)(o) }, DeleteFunc: with(gone),
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("watch %T: %w", kind, err)
