@@ -119,7 +119,10 @@ func (b *burster) burst(ctx context.Context, run, size int, into *measure.Run) e
 	if err != nil {
 		return err
 	}
-	if err := b.wait(ctx, "all have begun", func() bool { return len(b.track.began) == size && len(b.track.bound) == size }); err != nil {
+	err = b.awaitEach(ctx, "it has begun", size, func(i int) bool {
+		return len(b.track.began[word(i)]) > 0 && b.track.bound[word(i)].pods > 0
+	})
+	if err != nil {
 		return err
 	}
 	if err := note(); err != nil {

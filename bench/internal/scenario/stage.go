@@ -126,15 +126,25 @@ func (s *stage) pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// awaitBegun waits until the commands of the first n words have begun.
-func (s *stage) awaitBegun(ctx context.Context, what string, n int, word func(int) string) error {
-	next := 0 // those before have begun, and needn't be looked at again
-	return s.wait(ctx, what, func() bool {
-		for next < n && len(s.track.began[word(next)]) > 0 {
+// awaitEach waits until something holds for each of the first n launches, which is asked with the track's lock held. Of others
+// the track may know as well: of a round before, whose pods are seen late.
+func (s *stage) awaitEach(ctx context.Context, what string, n int, holds func(i int) bool) error {
+	next := 0 // for those before it holds, and they needn't be looked at again
+	err := s.wait(ctx, what, func() bool {
+		for next < n && holds(next) {
 			next++
 		}
 		return next == n
 	})
+	if err != nil {
+		return fmt.Errorf("launch %d of %d: %w", next, n, err)
+	}
+	return nil
+}
+
+// awaitBegun waits until the commands of the first n words have begun.
+func (s *stage) awaitBegun(ctx context.Context, what string, n int, word func(int) string) error {
+	return s.awaitEach(ctx, what, n, func(i int) bool { return len(s.track.began[word(i)]) > 0 })
 }
 
 // hold has the commands of simulated pods run until over is called.
