@@ -119,7 +119,7 @@ func (b *burster) burst(ctx context.Context, run, size int, into *measure.Run) e
 	if err != nil {
 		return err
 	}
-	err = b.awaitEach(ctx, "it has begun", size, func(i int) bool {
+	err = b.waitEach(ctx, "it has begun", size, func(i int) bool {
 		return len(b.track.began[word(i)]) > 0 && b.track.bound[word(i)].pods > 0
 	})
 	if err != nil {

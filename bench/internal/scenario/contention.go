@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -110,9 +109,10 @@ func (c *contender) round(ctx context.Context, name string, into *measure.Run) e
 	if err != nil {
 		return err
 	}
-	// These ones: of pods of the round before, the watch may tell late.
-	waits := func(job string) bool { return c.track.bound[job].pods == 0 }
-	if err := c.wait(ctx, "each launch has a pod", func() bool { return !slices.ContainsFunc(jobs, waits) && len(c.track.began) >= last }); err != nil {
+	if err := c.waitEach(ctx, "it has a pod", launches, func(i int) bool { return c.track.bound[jobs[i]].pods > 0 }); err != nil {
+		return err
+	}
+	if err := c.wait(ctx, "as many have begun as there were idle pods", func() bool { return len(c.track.began) >= last }); err != nil {
 		return err
 	}
 	if err := c.winners(jobs, began, into); err != nil {

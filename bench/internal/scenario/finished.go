@@ -120,6 +120,7 @@ func (f *finisher) finish(ctx context.Context, run, jobs int, into *measure.Run)
 	defer watches.Wait()
 	defer stop()
 	c := newTrack(f.bench.Clock)
+	name := func(i int) string { return fmt.Sprintf("job-%d-%04d", run, i) }
 	watches.Go(func() {
 		w := drive.Watcher{Client: f.Client, Namespace: f.Namespace, Log: f.bench.Say}
 		w.Jobs(watching, func(_ watch.EventType, j *batchv1.Job) {
@@ -131,20 +132,20 @@ func (f *finisher) finish(ctx context.Context, run, jobs int, into *measure.Run)
 	note := watchProcessors(into)
 	began := f.bench.Clock.Now()
 	_, err := f.pour(ctx, jobs, func(ctx context.Context, r load.Request) error {
-		return f.Make(ctx, f.job(fmt.Sprintf("job-%d-%04d", run, r.Index)))
+		return f.Make(ctx, f.job(name(r.Index)))
 	})
 	if err != nil {
 		return err
 	}
 	waiting, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
-	err = c.await(waiting, "all Jobs are complete", func() bool { return len(c.began) == jobs })
+	err = c.awaitEach(waiting, "it is complete", jobs, func(i int) bool { return len(c.began[name(i)]) > 0 })
 	if err = errors.Join(err, note()); err != nil {
 		return err
 	}
 	var last time.Duration
 	for i := range jobs {
-		took := c.beginnings(fmt.Sprintf("job-%d-%04d", run, i))[0].Sub(began)
+		took := c.beginnings(name(i))[0].Sub(began)
 		into.Took("due → complete", 0, took)
 		last = max(last, took)
 	}

@@ -126,25 +126,16 @@ func (s *stage) pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// awaitEach waits until something holds for each of the first n launches, which is asked with the track's lock held. Of others
-// the track may know as well: of a round before, whose pods are seen late.
-func (s *stage) awaitEach(ctx context.Context, what string, n int, holds func(i int) bool) error {
-	next := 0 // for those before it holds, and they needn't be looked at again
-	err := s.wait(ctx, what, func() bool {
-		for next < n && holds(next) {
-			next++
-		}
-		return next == n
-	})
-	if err != nil {
-		return fmt.Errorf("launch %d of %d: %w", next, n, err)
-	}
-	return nil
+// waitEach waits until something that the track knows holds for each of n launches.
+func (s *stage) waitEach(ctx context.Context, what string, n int, holds func(i int) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	return s.track.awaitEach(ctx, what, n, holds)
 }
 
 // awaitBegun waits until the commands of the first n words have begun.
 func (s *stage) awaitBegun(ctx context.Context, what string, n int, word func(int) string) error {
-	return s.awaitEach(ctx, what, n, func(i int) bool { return len(s.track.began[word(i)]) > 0 })
+	return s.waitEach(ctx, what, n, func(i int) bool { return len(s.track.began[word(i)]) > 0 })
 }
 
 // hold has the commands of simulated pods run until over is called.

@@ -147,6 +147,22 @@ func (t *track) await(ctx context.Context, what string, holds func() bool) error
 	}
 }
 
+// awaitEach returns when something holds for each of n launches, which is asked with the lock held. Others may be known as well:
+// those of a round before, of which the watch tells late.
+func (t *track) awaitEach(ctx context.Context, what string, n int, holds func(i int) bool) error {
+	next := 0 // for those before it holds, and they needn't be looked at again
+	err := t.await(ctx, what, func() bool {
+		for next < n && holds(next) {
+			next++
+		}
+		return next == n
+	})
+	if err != nil {
+		return fmt.Errorf("launch %d of %d: %w", next+1, n, err)
+	}
+	return nil
+}
+
 // binding is what was seen of a Job's pod.
 func (t *track) binding(job string) bound {
 	t.mu.Lock()

@@ -5,6 +5,7 @@ package scenario
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,25 @@ func TestAwaitReturnsWhenWhatItWaitsForIsSeen(t *testing.T) {
 	cancel()
 	if err := track.await(ctx, "never", func() bool { return false }); !errors.Is(err, context.Canceled) {
 		t.Errorf("at the end of the context: %v", err)
+	}
+}
+
+func TestAwaitEachCountsNoOthers(t *testing.T) {
+	track := newTrack(clocktesting.NewFakePassiveClock(time.Unix(0, 0)))
+	names := []string{"one", "two"}
+	all := func(ctx context.Context) error {
+		return track.awaitEach(ctx, "it has a pod", len(names), func(i int) bool { return track.bound[names[i]].pods > 0 })
+	}
+	track.see(watch.Modified, claimed("a", "before", ""))
+	track.see(watch.Modified, claimed("b", "one", ""))
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := all(ended); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "launch 2 of 2") {
+		t.Errorf("%v, want that the second one is waited for", err)
+	}
+	track.see(watch.Modified, claimed("c", "two", ""))
+	if err := all(ended); err != nil {
+		t.Error(err)
 	}
 }
 
