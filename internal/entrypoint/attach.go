@@ -13,9 +13,9 @@ import (
 const (
 	// attachTimeout is how long the gateway may take to say that the pod is attached.
 	attachTimeout = 10 * time.Second
-	// worthALine is how many failures in a row are told of: they take a minute. What is written here stands before what the
+	// WorthALine is how many failures in a row are told of: they take a minute. What is written here stands before what the
 	// launch writes, and an operator that is upgraded, or whose leader has died, is back by then.
-	worthALine = 13
+	WorthALine = 13
 )
 
 // attachment keeps a stream to the gateway open.
@@ -34,7 +34,7 @@ func (a *attachment) run(ctx context.Context) {
 		if attached {
 			failures = 0
 		}
-		if failures+1 == worthALine && !a.reporter.launched() { // none stands among what a launch writes
+		if failures+1 == WorthALine && !a.reporter.launched() { // none stands among what a launch writes
 			a.log.Warn("the gateway can't be reached; trying again", "err", err)
 		}
 		if !sleep(ctx, Backoff(failures, a.random())) {

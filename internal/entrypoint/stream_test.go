@@ -187,7 +187,7 @@ func TestAGatewayThatCannotBeReachedIsSaidOnce(t *testing.T) {
 	s := newServer(t, k)
 	s.refuse(connect.NewError(connect.CodeUnauthenticated, errors.New("who are you")))
 	p := newPod(t, k, "--gateway-url", s.URL)
-	eventually(t, "it has tried often enough", func() bool { return len(s.asked()) >= worthALine+2 })
+	eventually(t, "it has tried often enough", func() bool { return len(s.asked()) >= WorthALine+2 })
 	k.launch(launchOf("exit 0"))
 	p.wants(0)
 	if lines := strings.Count(p.out.String(), "\n"); lines != 1 || !strings.Contains(p.out.String(), "unauthenticated: who are you") {

@@ -50,9 +50,6 @@ type Streams struct {
 	idle, attached, ran atomic.Int32
 }
 
-// worthALine is after how many failures in a row to attach one is told of: by then a gateway that was started anew is back.
-const worthALine = 13
-
 // Started is a launch that has reached a pod.
 type Started struct {
 	Pod     *corev1.Pod // as it was before
@@ -134,7 +131,7 @@ func (s *Streams) live(ctx context.Context, p *corev1.Pod) {
 		if connect.CodeOf(err) == connect.CodeUnauthenticated {
 			token = ""
 		}
-		if failures == worthALine {
+		if failures+1 == entrypoint.WorthALine {
 			s.Log("attach as pod %s: %v", p.Name, err)
 		}
 		sleep(ctx, entrypoint.Backoff(failures, rand.Float64())) //nolint:gosec // no secret
