@@ -6,6 +6,7 @@ package machine
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -117,9 +118,27 @@ func Rest(ctx context.Context, c clock.Clock, proc string, patience time.Duratio
 }
 
 // Work is what the processors of a machine have done so far.
-type Work struct{ done procfs.CPUStat }
+type Work struct {
+	done procfs.CPUStat
+	by   map[process]spent
+}
 
-// WorkOf reads what a /proc says of all processors together.
+// process is one of all that there ever were: ids are used again.
+type process struct {
+	id      int
+	started uint64
+}
+
+// spent is the processor time of a process, in seconds.
+type spent struct {
+	program string
+	seconds float64
+}
+
+// Kernel is what the kernel's own threads are in place of a program.
+const Kernel = "kernel"
+
+// WorkOf reads what a /proc says of all processors together, and of each process.
 func WorkOf(proc string) (Work, error) {
 	fs, err := procfs.NewFS(proc)
 	if err != nil {
@@ -129,11 +148,40 @@ func WorkOf(proc string) (Work, error) {
 	if err != nil {
 		return Work{}, fmt.Errorf("look at the processors: %w", err)
 	}
-	return Work{stat.CPUTotal}, nil
+	processes, err := fs.AllProcs()
+	if err != nil {
+		return Work{}, fmt.Errorf("look at the processes: %w", err)
+	}
+	w := Work{done: stat.CPUTotal, by: map[process]spent{}}
+	for _, p := range processes {
+		stat, errStat := p.Stat()
+		line, errLine := p.CmdLine()
+		if errStat != nil || errLine != nil {
+			continue // it has ended
+		}
+		program := Kernel
+		if len(line) > 0 {
+			program = filepath.Base(line[0])
+		}
+		w.by[process{p.PID, stat.Starttime}] = spent{program, stat.CPUTime()}
+	}
+	return w, nil
 }
 
 // BusySince is which part of their time since an earlier reading the processors had something to do: 1 is all of it.
 func (w Work) BusySince(earlier Work) float64 { return 1 - idle(earlier.done, w.done) }
+
+// SharesSince is which part of all processors' time each program had since an earlier reading. What ended meanwhile isn't in it.
+func (w Work) SharesSince(earlier Work) map[string]float64 {
+	shares := map[string]float64{}
+	all := sum(w.done) - sum(earlier.done)
+	for p, now := range w.by {
+		if d := now.seconds - earlier.by[p].seconds; d > 0 && all > 0 {
+			shares[now.program] += d / all
+		}
+	}
+	return shares
+}
 
 // idle is the part of the time between two readings in which the processors had nothing to do.
 func idle(before, after procfs.CPUStat) float64 {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/utils/clock"
 )
 
@@ -146,5 +147,36 @@ func TestHowBusyTheProcessorsWere(t *testing.T) {
 	}
 	if _, err := WorkOf(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without a /proc: %v", err)
+	}
+}
+
+func TestWhichProgramsHadTheProcessors(t *testing.T) {
+	process := func(id, started, user int) string {
+		return fmt.Sprintf("%d (a b) S 1 7 7 0 -1 4194560 9 0 0 0 %d 0 0 0 20 0 1 0 %d 1000 100 18446744073709551615 "+
+			"1 1 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0\n", id, user, started)
+	}
+	reading := func(line string, files map[string]string) Work {
+		files["stat"] = line + "\ncpu0 0 0 0 0 0 0 0 0 0 0\n"
+		w, err := WorkOf(proc(t, files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	before := reading("cpu  0 0 0 1000 0 0 0 0 0 0", map[string]string{
+		"2/stat": process(2, 1, 100), "2/cmdline": "",
+		"7/stat": process(7, 1, 500), "7/cmdline": "/bin/server\x00--flag\x00",
+		"8/stat": process(8, 1, 900), "8/cmdline": "/bin/ends\x00",
+	})
+	after := reading("cpu  100 0 0 1000 0 0 0 0 0 0", map[string]string{
+		"2/stat": process(2, 1, 110), "2/cmdline": "",
+		"7/stat": process(7, 1, 540), "7/cmdline": "/bin/server\x00--flag\x00",
+		"8/stat": process(8, 2, 20), "8/cmdline": "/bin/server\x00", // another process with an id that was used before
+		"9/stat": process(9, 2, 0), "9/cmdline": "/bin/sleeps\x00",
+		"10/stat": process(10, 2, 9), // ends while it is looked at
+	})
+	want := map[string]float64{Kernel: 0.1, "server": 0.6}
+	if diff := cmp.Diff(want, after.SharesSince(before), cmpopts.EquateApprox(0, 0.001)); diff != "" {
+		t.Errorf("shares (-want +got):\n%s", diff)
 	}
 }

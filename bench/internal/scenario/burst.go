@@ -67,7 +67,7 @@ func (b *burster) measure(ctx context.Context) (runs []*measure.Run, err error) 
 		if err := s.fill(ctx, b.pool); err != nil {
 			return err
 		}
-		runs, err = b.bench.repeat(fmt.Sprintf("burst of %d", b.size), func(run int, into *measure.Run) error {
+		runs, err = b.repeat(fmt.Sprintf("burst of %d", b.size), func(run int, into *measure.Run) error {
 			size := b.size
 			if run == 0 {
 				size = min(size, connections)

@@ -72,7 +72,7 @@ func (c *contender) measure(ctx context.Context) (runs []*measure.Run, err error
 		if c.gateway, err = s.dispatcher(ctx); err != nil {
 			return err
 		}
-		runs, err = c.bench.repeat(fmt.Sprintf("contention of %d clients", c.clients), func(run int, into *measure.Run) error {
+		runs, err = c.repeat(fmt.Sprintf("contention of %d clients", c.clients), func(run int, into *measure.Run) error {
 			rounds := choose(c.bench, 3, 10)
 			if run == 0 {
 				rounds = 1

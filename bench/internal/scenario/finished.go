@@ -101,7 +101,7 @@ func (f *finisher) measure(ctx context.Context) (runs []*measure.Run, err error)
 				return err
 			}
 		}
-		runs, err = f.bench.repeat(finishedRate, func(run int, into *measure.Run) error {
+		runs, err = f.repeat(finishedRate, func(run int, into *measure.Run) error {
 			jobs := f.jobs
 			if run == 0 {
 				jobs = connections

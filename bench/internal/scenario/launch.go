@@ -107,7 +107,7 @@ func (l *launcher) measure(ctx context.Context) (runs []*measure.Run, err error)
 		if l.gateway, err = s.dispatcher(ctx); err != nil {
 			return err
 		}
-		runs, err = l.bench.repeat("launch", func(run int, into *measure.Run) error {
+		runs, err = l.repeat("launch", func(run int, into *measure.Run) error {
 			l.run, l.restless = into, 0
 			before, err := s.Metrics(ctx)
 			if err != nil {

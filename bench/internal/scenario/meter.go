@@ -30,6 +30,9 @@ const (
 	writesOwn  = writesEach + ", the operator's own"
 	writesPool = writesEach + ", the operator's about its pools"
 	cpuEach    = "operator CPU for each launch"
+	// What each run costs.
+	runCPU    = "operator CPU in the whole run"
+	runMemory = "operator memory at most"
 )
 
 // meter is what had been written and used when it was read.
@@ -73,16 +76,45 @@ func (s *stage) read(ctx context.Context) (m meter, err error) {
 // have done more here without taking less of them.
 const processorsBusy = "processors of the machine busy meanwhile"
 
-// watchProcessors returns a function that notes how busy the processors were until then.
+// busyWith is how much of the time of all processors a program had.
+func busyWith(program string) string { return processorsBusy + ", with " + program }
+
+// leastShare of the processors' time is what a program must have had to be named.
+const leastShare = 0.01
+
+// watchProcessors returns a function that notes how busy the processors were until then, and with what.
 func watchProcessors(into *measure.Run) (note func() error) {
 	before, errBefore := machine.WorkOf(procfs.DefaultMountPoint)
 	return func() error {
 		after, err := machine.WorkOf(procfs.DefaultMountPoint)
-		if err = errors.Join(errBefore, err); err == nil {
-			into.Count(processorsBusy, result.Percent, 100*after.BusySince(before))
+		if err = errors.Join(errBefore, err); err != nil {
+			return err
 		}
-		return err
+		into.Count(processorsBusy, result.Percent, 100*after.BusySince(before))
+		for program, share := range after.SharesSince(before) {
+			if share >= leastShare {
+				into.Count(busyWith(program), result.Percent, 100*share)
+			}
+		}
+		return nil
 	}
+}
+
+// repeat measures a case so often, as Bench does, and notes what each run cost the operator.
+func (s *stage) repeat(what string, once func(run int, into *measure.Run) error) ([]*measure.Run, error) {
+	return s.bench.repeat(what, func(run int, into *measure.Run) error {
+		before, err := s.Usage()
+		if err != nil {
+			return err
+		}
+		if err := once(run, into); err != nil {
+			return err
+		}
+		after, err := s.Usage()
+		into.Count(runCPU, result.CPUSeconds, after.CPU-before.CPU)
+		into.Count(runMemory, result.Mebibytes, float64(after.Peak)/(1<<20))
+		return err
+	})
 }
 
 // notePhases notes how long the phases of launches took between two readings, as the operator itself says.
@@ -117,5 +149,4 @@ func noteCosts(r *measure.Run, launches int, before, after meter) {
 	r.Count(writesOwn, result.Each, float64(own)/float64(launches))
 	r.Count(writesPool, result.Each, float64(pools)/float64(launches))
 	r.Count(cpuEach, result.Milliseconds, (after.usage.CPU-before.usage.CPU)*1000/float64(launches))
-	r.Count("operator memory at most", result.Mebibytes, float64(after.usage.Peak)/(1<<20))
 }

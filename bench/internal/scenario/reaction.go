@@ -117,7 +117,7 @@ func (r *reactor) measure(ctx context.Context) (runs []*measure.Run, err error) 
 		if err := s.Make(ctx, r.pool); err != nil {
 			return err
 		}
-		runs, err = r.bench.repeat("reaction by "+r.name, func(run int, into *measure.Run) error {
+		runs, err = r.repeat("reaction by "+r.name, func(run int, into *measure.Run) error {
 			turns := r.turns
 			if run == 0 {
 				turns = 3

@@ -70,7 +70,7 @@ func (r *refiller) measure(ctx context.Context) (runs []*measure.Run, err error)
 		if err := s.awaitIdle(ctx, r.pool, r.beside); err != nil {
 			return err
 		}
-		runs, err = r.bench.repeat(fmt.Sprintf("refill of %d pods", r.pool.Spec.IdleTarget), func(run int, into *measure.Run) error {
+		runs, err = r.repeat(fmt.Sprintf("refill of %d pods", r.pool.Spec.IdleTarget), func(run int, into *measure.Run) error {
 			over := r.hold()
 			err := r.round(ctx, run, into)
 			if err = errors.Join(err, r.Clear(ctx)); err != nil {

@@ -115,7 +115,7 @@ func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error
 		if err := st.fill(ctx, s.pool); err != nil {
 			return err
 		}
-		runs, err = s.bench.repeat(s.name(), func(run int, into *measure.Run) error {
+		runs, err = s.repeat(s.name(), func(run int, into *measure.Run) error {
 			if run == 0 {
 				return s.load(ctx, run, warmUp, into)
 			}
