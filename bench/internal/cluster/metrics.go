@@ -16,11 +16,12 @@ import (
 	"github.com/paia-tech/hotstandbyjob/test/drive"
 )
 
-// What the operator says of itself; docs/metrics.md explains the first two, and controller-runtime has the third.
+// What the operator says of itself; docs/metrics.md explains the first two, and controller-runtime has the others.
 const (
 	phaseMetric     = "hotstandbyjob_launch_phase_duration_seconds"
 	requestMetric   = "hotstandbyjob_api_requests_total"
 	reconcileMetric = "controller_runtime_reconcile_time_seconds"
+	leaderMetric    = "leader_election_master_status"
 )
 
 // Metrics are what the operator has counted since it started.
@@ -28,7 +29,12 @@ type Metrics map[string]*dto.MetricFamily
 
 // Metrics reads the operator's.
 func (s *Space) Metrics(ctx context.Context) (Metrics, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.metrics, http.NoBody)
+	return metricsAt(ctx, s.operator.metrics)
+}
+
+// metricsAt reads those of the process at an address.
+func metricsAt(ctx context.Context, address string) (Metrics, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("read the operator's metrics: %w", err)
 	}

@@ -34,7 +34,7 @@ controller_runtime_reconcile_time_seconds_count{controller="a"} 5
 func TestMetrics(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, exposed) }))
 	defer server.Close()
-	m, err := (&Space{metrics: server.URL}).Metrics(t.Context())
+	m, err := metricsAt(t.Context(), server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("the longest reconcile took %s", got)
 	}
 	server.Close()
-	if _, err := (&Space{metrics: server.URL}).Metrics(t.Context()); err == nil {
+	if _, err := metricsAt(t.Context(), server.Listener.Addr().String()); err == nil {
 		t.Error("no error where there are no metrics")
 	}
 }

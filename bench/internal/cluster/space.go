@@ -35,11 +35,17 @@ type Space struct {
 	Flags []string
 
 	keeps    bool
-	metrics  string // URL of the operator's
-	profiles string // the same of its profiles; empty: there are none
-	operator *exec.Cmd
+	profiles string // URL of the operator's profiles; empty: there are none
+	operator *replica
+	standby  *replica // takes over when the operator ends; nil: there is none
 	log      *os.File
-	ended    func() error
+}
+
+// replica is a process of the operator.
+type replica struct {
+	process *os.Process
+	metrics string // host:port
+	ended   func() error
 }
 
 // SpaceOptions are what an operator differs in.
@@ -78,17 +84,13 @@ func (s *Space) start(ctx context.Context, flags []string) error {
 	if err != nil {
 		return err
 	}
-	metrics, err := FreeAddress(ctx, s.Host)
-	if err != nil {
-		return err
-	}
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("start the operator: %w", err)
 	}
-	s.URL, s.metrics = "https://"+net.JoinHostPort(name, port), "http://"+metrics+"/metrics"
+	s.URL = "https://" + net.JoinHostPort(name, port)
 	s.Flags = append([]string{
-		"--leader-elect=false", "--health-address=0", "--metrics-address=" + metrics, "--metrics-insecure", "--ui-address=0", "--webhook-address=0",
+		"--leader-elect=false", "--health-address=0", "--metrics-insecure", "--ui-address=0", "--webhook-address=0",
 		"--gateway-address=" + address, "--gateway-url=" + s.URL, "--standby-image=" + lab.OperatorImage, "--log-format=text",
 		"--exec-through-apiserver",
 	}, flags...)
@@ -103,32 +105,78 @@ func (s *Space) start(ctx context.Context, flags []string) error {
 	if s.log, err = os.Create(filepath.Join(s.options.Folder, s.Namespace+".log")); err != nil {
 		return fmt.Errorf("start the operator: %w", err)
 	}
-	return s.run(ctx)
+	s.operator, err = s.run(ctx)
+	return err
 }
 
-// run runs the operator.
-func (s *Space) run(ctx context.Context) error {
-	args := append([]string{"--kubeconfig=" + s.Lab.Kubeconfig(), "--namespace=" + s.Namespace}, s.Flags...)
+// run runs a process of the operator.
+func (s *Space) run(ctx context.Context) (*replica, error) {
+	metrics, err := FreeAddress(ctx, s.Host)
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{"--kubeconfig=" + s.Lab.Kubeconfig(), "--namespace=" + s.Namespace, "--metrics-address=" + metrics}, s.Flags...)
 	// It outlives the context: what is taken away when that has ended needs it.
-	s.operator = exec.CommandContext(context.WithoutCancel(ctx), s.options.Operator, args...) //nolint:gosec // the program was just built
+	operator := exec.CommandContext(context.WithoutCancel(ctx), s.options.Operator, args...) //nolint:gosec // the program was just built
 	if s.keeps {
-		s.operator.Env = append(os.Environ(), "POD_NAMESPACE="+s.Namespace)
+		operator.Env = append(os.Environ(), "POD_NAMESPACE="+s.Namespace)
 	}
-	s.operator.Stdout, s.operator.Stderr = s.log, s.log
-	if err := s.operator.Start(); err != nil {
-		return fmt.Errorf("start the operator: %w", err)
+	operator.Stdout, operator.Stderr = s.log, s.log
+	if err := operator.Start(); err != nil {
+		return nil, fmt.Errorf("start the operator: %w", err)
 	}
-	s.ended = sync.OnceValue(s.operator.Wait)
+	return &replica{process: operator.Process, metrics: metrics, ended: sync.OnceValue(operator.Wait)}, nil
+}
+
+// Restart kills the operator and starts another in its place, whose gateway has the same address.
+func (s *Space) Restart(ctx context.Context) (err error) {
+	if err := s.end(syscall.SIGKILL); err != nil {
+		return err
+	}
+	s.operator, err = s.run(ctx)
+	return err
+}
+
+// end has the operator end by a signal.
+func (s *Space) end(by syscall.Signal) error {
+	if err := s.operator.process.Signal(by); err != nil {
+		return fmt.Errorf("end the operator: %w", err)
+	}
+	_ = s.operator.ended() // by that signal
 	return nil
 }
 
-// Restart kills the operator and starts another in its place, at the same addresses.
-func (s *Space) Restart(ctx context.Context) error {
-	if err := s.operator.Process.Kill(); err != nil {
-		return fmt.Errorf("kill the operator: %w", err)
+// Elect restarts the operator as one that works while it holds the Lease, and returns when it does. Its space keeps its certificate:
+// replicas share that.
+func (s *Space) Elect(ctx context.Context) error {
+	s.Flags = append(s.Flags, "--leader-elect", "--leader-election-namespace="+s.Namespace)
+	if err := s.Restart(ctx); err != nil {
+		return err
 	}
-	_ = s.ended() // by that signal
-	return s.run(ctx)
+	return Await(ctx, "the operator leads", func(ctx context.Context) bool {
+		m, err := s.Metrics(ctx)
+		return err == nil && m.Gauge(leaderMetric) == 1
+	})
+}
+
+// Join starts another replica, which waits for the Lease, and returns when it answers.
+func (s *Space) Join(ctx context.Context) (err error) {
+	if s.standby, err = s.run(ctx); err != nil {
+		return err
+	}
+	return Await(ctx, "the other replica answers", func(ctx context.Context) bool {
+		_, err := metricsAt(ctx, s.standby.metrics)
+		return err == nil
+	})
+}
+
+// FailOver ends the operator by a signal, and returns when it has ended: the other replica is to take over.
+func (s *Space) FailOver(by syscall.Signal) error {
+	if err := s.end(by); err != nil {
+		return err
+	}
+	s.operator, s.standby = s.standby, nil
+	return nil
 }
 
 // Profiles is the URL of the operator's, empty if it has none.
@@ -136,7 +184,7 @@ func (s *Space) Profiles() string { return s.profiles }
 
 // Usage is what the operator has used so far.
 func (s *Space) Usage() (machine.Usage, error) {
-	return machine.UsageOf(procfs.DefaultMountPoint, s.operator.Process.Pid)
+	return machine.UsageOf(procfs.DefaultMountPoint, s.operator.process.Pid)
 }
 
 // Make creates an object in the namespace.
@@ -178,9 +226,12 @@ func (s *Space) Close(ctx context.Context) error {
 	if s.Namespace != "" {
 		faults = append(faults, s.deleteAll(ctx, &v1alpha1.HotStandbyJob{}), s.Clear(ctx))
 	}
-	if s.ended != nil {
-		_ = s.operator.Process.Signal(syscall.SIGTERM) // it may have ended
-		if err := s.ended(); err != nil {
+	for _, r := range []*replica{s.standby, s.operator} {
+		if r == nil {
+			continue
+		}
+		_ = r.process.Signal(syscall.SIGTERM) // it may have ended
+		if err := r.ended(); err != nil {
 			faults = append(faults, fmt.Errorf("the operator, whose log is %s, ended: %w", s.log.Name(), err))
 		}
 	}

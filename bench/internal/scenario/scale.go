@@ -8,11 +8,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/cluster"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/load"
+	"github.com/paia-tech/hotstandbyjob/bench/internal/machine"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
@@ -34,7 +38,7 @@ const (
 	atRest       = "at rest"
 	restMemory   = atRest + ": operator memory"
 	restRequests = atRest + ": API requests"
-	servesAgain  = "killed and started → a launch has its pod"
+	servesAgain  = " → a launch has its pod"
 	scrapeTakes  = atRest + ": a scrape of the metrics takes at most"
 	// What the memory is made of.
 	heapEach       = atRest + ": heap in use for each pod"
@@ -46,17 +50,19 @@ func scale() Scenario {
 	return Scenario{
 		Name: "scale",
 		About: fmt.Sprintf("Many pools of %d idle pods each, on simulated nodes whose pods all hold their streams to the gateway: what the operator uses "+
-			"and asks the API server for at rest; how long it takes to serve again when it is killed and started, without and with its pods "+
-			"attached; then a fifth of the pods are busy, and %d launches a second begin and end.", eachPool, launchRate),
+			"and asks the API server for at rest; how long it takes to serve again when it is killed and started, and for another replica to take over "+
+			"when the leader is told to end or is killed, without and with all pods attached; then a fifth of the pods are busy, and %d launches a second begin and end.", eachPool, launchRate),
 		Rows: []table.Row{
 			{What: "operator memory at rest", Number: each(restMemory)},
 			{What: "API requests at rest", Number: each(restRequests)},
-			{What: "operator killed and started → a launch has its pod", Number: each(servesAgain)},
+			{What: "operator killed and started → a launch has its pod", Number: each("killed and started" + servesAgain)},
+			{What: "leader of two replicas told to end → a launch has its pod", Number: each("leader told to end" + servesAgain)},
+			{What: "leader of two replicas killed → a launch has its pod", Number: each("leader killed" + servesAgain)},
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
-			for _, pools := range choose(b, []int{10}, []int{10, 100}) {
-				s := scaler{bench: b, rests: choose(b, 10*time.Second, time.Minute), changes: choose(b, 10*time.Second, time.Minute)}
+			for _, pools := range choose(b, []int{5}, []int{10, 100}) {
+				s := scaler{bench: b, rests: choose(b, 5*time.Second, time.Minute), changes: choose(b, 5*time.Second, time.Minute)}
 				for i := range pools {
 					s.pools = append(s.pools, simulatedPool(fmt.Sprintf("pool-%03d", i), eachPool))
 				}
@@ -101,8 +107,11 @@ func (s *scaler) measure(ctx context.Context, into *measure.Run) error {
 			name string
 			do   func(context.Context) error
 		}{
-			{atRest, s.atRest}, {"restart", s.restart}, {"changes", s.change},
+			{atRest, s.atRest}, {"restart", s.restart}, {"failover", s.failOver}, {"changes", s.change},
 		} {
+			if step.name == "failover" && (s.bench.Quick || s.Profiles() != "") {
+				continue // it takes long, and a process that has ended has no profiles
+			}
 			s.bench.Say("%d pools: %s", len(s.pools), step.name)
 			if err := step.do(ctx); err != nil {
 				return fmt.Errorf("%s: %w", step.name, err)
@@ -172,17 +181,51 @@ func (s *scaler) atRest(ctx context.Context) error {
 	return nil
 }
 
-// restart kills the operator and starts it again: a launch that is posted meanwhile says when it serves.
+// restart kills the operator and starts it again.
 func (s *scaler) restart(ctx context.Context) error {
+	return s.interrupt(ctx, "killed-and-started", "killed and started", func() error { return s.Restart(ctx) })
+}
+
+// failOver has another replica take over, first from one that is told to end, as in an upgrade, and then from one that is killed.
+func (s *scaler) failOver(ctx context.Context) error {
+	if err := s.Elect(ctx); err != nil {
+		return err
+	}
+	for _, end := range []struct {
+		word, how string
+		by        syscall.Signal
+	}{
+		{"told-to-end", "leader told to end", syscall.SIGTERM},
+		{"killed", "leader killed", syscall.SIGKILL},
+	} {
+		if err := s.awaitIdle(ctx, s.pools...); err != nil {
+			return err
+		}
+		if err := s.Join(ctx); err != nil {
+			return err
+		}
+		// It reads all there is, to be ready when it must, which is done when there is nothing to do any more.
+		if _, err := machine.Rest(ctx, s.bench.Clock, procfs.DefaultMountPoint, restPatience); err != nil {
+			return err
+		}
+		if err := s.interrupt(ctx, end.word, end.how, func() error { return s.FailOver(end.by) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interrupt has somebody else be the operator: a launch that is posted then says when that one serves.
+func (s *scaler) interrupt(ctx context.Context, word, how string, replace func() error) error {
 	over := s.hold()
 	defer over()
 	attached := s.streams.Attached()
-	note := watchProcessors(s.run)
+	processors := &measure.Run{}
+	note := watchProcessors(processors)
 	began := s.bench.Clock.Now()
-	if err := s.Restart(ctx); err != nil {
+	if err := replace(); err != nil {
 		return err
 	}
-	const word = "restart"
 	if err := s.Make(ctx, launchOf(s.pools[0], word, word)); err != nil {
 		return err
 	}
@@ -193,13 +236,16 @@ func (s *scaler) restart(ctx context.Context) error {
 	if b := s.track.binding(word); b.cold != "" {
 		return fmt.Errorf("the launch started cold: %s", b.cold)
 	}
-	s.run.Count(servesAgain, result.Milliseconds, milliseconds(s.track.binding(word).at.Sub(began)))
+	s.run.Count(how+servesAgain, result.Milliseconds, milliseconds(s.track.binding(word).at.Sub(began)))
+	for name, n := range processors.Numbers() {
+		s.run.Count(how+": "+name, n.Unit, n.Value)
+	}
 	all := len(s.pools) * eachPool
 	err = cluster.Await(ctx, "all pods are attached again", func(context.Context) bool { return s.streams.Attached()-attached >= all })
 	if err != nil {
 		return err
 	}
-	s.run.Count("killed and started → all pods are attached", result.Milliseconds, milliseconds(s.bench.Clock.Since(began)))
+	s.run.Count(how+" → all pods are attached", result.Milliseconds, milliseconds(s.bench.Clock.Since(began)))
 	err = s.checkOnce(word)
 	s.track.forget()
 	return err

@@ -35,7 +35,7 @@ func Targets() []result.Target {
 		{What: "a unit says that it is busy → its replacement is created, p99", Scenario: "reaction", Cases: watched(), Number: busyToMade + " p99", Bound: 100},
 		{What: "operator memory at rest", Scenario: "scale", Cases: []string{ofMany}, Number: restMemory, Bound: 400, Meanwhile: []string{heapEach, stacksEach, goroutinesEach}},
 		{What: "API requests at rest", Scenario: "scale", Cases: []string{ofMany}, Number: restRequests, Bound: 0},
-		{What: "operator killed and started → a launch has its pod", Scenario: "scale", Cases: []string{ofMany}, Number: servesAgain, Bound: 5000, Meanwhile: busy},
+		{What: "operator killed and started → a launch has its pod", Scenario: "scale", Cases: []string{ofMany}, Number: "killed and started" + servesAgain, Bound: 5000, Meanwhile: busy},
 		{What: "a scrape of the operator's metrics", Scenario: "scale", Cases: []string{ofMany}, Number: scrapeTakes, Bound: 100},
 		{
 			What: "Jobs finished a second, to the cluster's own controller as it is installed", Scenario: "finished", Cases: []string{ours},
