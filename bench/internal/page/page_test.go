@@ -30,7 +30,7 @@ func report(writes float64) *result.Report {
 		Command: []string{"bench", "run"}, Machine: machine.Machine{CPU: "A CPU", Cores: 2, Memory: 3 << 29},
 		Versions: map[string]string{"kubernetes": "v1.37.1"},
 		Targets: []result.Outcome{
-			{What: "fast", Case: "of 50", Target: "≤ 5 ms", Measured: "6 ms", Meanwhile: []string{"busy: 99 %"}},
+			{What: "fast", Case: "of 50", Target: "≤ 5 ms", Measured: "6 ms", Meanwhile: []string{"busy: 99 %"}, Tried: "to rest"},
 			{What: "small", Case: "of 50", Target: "≤ 7 MiB", Measured: "3 MiB", Met: true, Meanwhile: []string{"heap: 2 MiB"}},
 		},
 		Scenarios: []result.Scenario{{Name: "burst", About: "many at once", Cases: []result.Case{
@@ -46,7 +46,7 @@ func TestThePageSaysAllOfTheReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"A CPU, 2 cores, 1.5 GiB", "v1.37.1", "many at once", "a note", "<td>8 each</td>", "<td>2.00</td>", "<td>cold</td>", "warm &lt;b&gt;",
-		"fast<br><span class=\"low\">busy: 99 %</span>", "<strong>missed</strong>", "<td>small</td>", "<td>met</td>", "<polyline", "<td>100</td>", "prefers-color-scheme: dark", fmt.Sprintf(".l%d {", colours), fmt.Sprintf("--c%d:", colours),
+		"fast<br><span class=\"low\">busy: 99 %</span><br><span class=\"low\">Tried: to rest.</span>", "<strong>missed</strong>", "<td>small</td>", "<td>met</td>", "<polyline", "<td>100</td>", "prefers-color-scheme: dark", fmt.Sprintf(".l%d {", colours), fmt.Sprintf("--c%d:", colours),
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in the page", want)

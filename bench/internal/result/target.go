@@ -21,6 +21,8 @@ type Target struct {
 	AtLeast bool
 	// Meanwhile are numbers of the same case that say what the limit was.
 	Meanwhile []string
+	// Tried says what was done to reach it, where it may be missed.
+	Tried string
 }
 
 // Outcome is what came of a target in one case.
@@ -33,6 +35,8 @@ type Outcome struct {
 	Met      bool   `json:"met"`
 	// Meanwhile is what else was measured in this case that says what the limit was.
 	Meanwhile []string `json:"meanwhile,omitempty"`
+	// Tried says what was done to reach a target that was missed.
+	Tried string `json:"tried,omitempty"`
 }
 
 // Judge holds a report against targets. What wasn't measured has no outcome.
@@ -43,9 +47,14 @@ func (r *Report) Judge(targets []Target) (all []Outcome) {
 			if len(t.Cases) > 0 && !slices.Contains(t.Cases, c.Name) {
 				continue
 			}
-			if o, ok := t.judge(c, cases); ok {
-				all = append(all, o)
+			o, ok := t.judge(c, cases)
+			if !ok {
+				continue
 			}
+			if !o.Met {
+				o.Tried = t.Tried
+			}
+			all = append(all, o)
 		}
 	}
 	return all
