@@ -108,7 +108,7 @@ type sustainer struct {
 func (s *sustainer) name() string { return fmt.Sprintf("%d launches per second", s.rate) }
 
 func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error) {
-	lasts := choose(s.bench, 15*time.Second, time.Minute)
+	lasts := choose(s.bench, 10*time.Second, time.Minute)
 	err = s.bench.play(ctx, fmt.Sprintf("sustained-%d", s.rate), func(ctx context.Context, st *stage) error {
 		s.stage = st
 		st.work = func(ctx context.Context, _ string) { _ = st.pass(ctx, workTime) }
