@@ -11,6 +11,7 @@ import (
 
 	"github.com/paia-tech/hotstandbyjob/lab/internal/build"
 	"github.com/paia-tech/hotstandbyjob/lab/internal/image"
+	"github.com/paia-tech/hotstandbyjob/lab/internal/system"
 )
 
 // The names of the images that are made of this repository. Manifests in it use them.
@@ -53,3 +54,9 @@ func writeImage(spec image.Spec, tarPath string) error {
 
 // Checkout is the folder of the repository that this program was built in, or is run in.
 func Checkout() (string, error) { return build.Root() }
+
+// EnsurePackages installs those of some Debian packages that are missing where it may, and otherwise returns an error with the
+// command to run. On a machine that is no Debian it only tells progress their names.
+func EnsurePackages(ctx context.Context, progress io.Writer, packages ...string) error {
+	return system.Ensure(ctx, progress, packages...)
+}

@@ -107,6 +107,14 @@ func (c *Cluster) connect(ctx context.Context) (err error) {
 	})
 }
 
+// Ensure has Debian packages installed that are missing, where that may be done.
+func (c *Cluster) Ensure(ctx context.Context, packages ...string) error {
+	if err := lab.EnsurePackages(ctx, c.options.Progress, packages...); err != nil {
+		return fmt.Errorf("install what the benchmark runs: %w", err)
+	}
+	return nil
+}
+
 // imageVariable is the environment variable that names a tar file with the operator's image, which need not be built then.
 const imageVariable = "HSJ_OPERATOR_IMAGE"
 

@@ -30,6 +30,7 @@ const (
 	ownRaised  = "the cluster's own controller, limits raised"
 
 	finishedRate = "Jobs finished per second"
+	writesDone   = "API writes for each Job until it is complete"
 )
 
 // jobsEach is how many Jobs there are to be finished for each idle pod.
@@ -49,6 +50,10 @@ func finished() Scenario {
 			{
 				What: "the same", Number: table.Number{Case: ours, Name: finishedRate},
 				Than: "the same with its limits out of its way", Beside: table.Number{Case: ownRaised, Name: finishedRate},
+			},
+			{
+				What: "API writes of all components for each, a new pod in place of the used one included", Number: table.Number{Case: ours, Name: writesDone},
+				Than: "the cluster's own controller", Beside: table.Number{Case: ownDefault, Name: writesDone},
 			},
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
@@ -129,9 +134,13 @@ func (f *finisher) finish(ctx context.Context, run, jobs int, into *measure.Run)
 			}
 		})
 	})
+	before, err := f.read(ctx)
+	if err != nil {
+		return err
+	}
 	note := watchProcessors(into)
 	began := f.bench.Clock.Now()
-	_, err := f.pour(ctx, jobs, func(ctx context.Context, r load.Request) error {
+	_, err = f.pour(ctx, jobs, func(ctx context.Context, r load.Request) error {
 		return f.Make(ctx, f.job(name(r.Index)))
 	})
 	if err != nil {
@@ -150,10 +159,21 @@ func (f *finisher) finish(ctx context.Context, run, jobs int, into *measure.Run)
 		last = max(last, took)
 	}
 	into.Count(finishedRate, result.PerSecond, float64(jobs)/last.Seconds())
-	if err := f.Clear(ctx); err != nil || f.own {
+	refilled := func() error {
+		if f.own {
+			return nil
+		}
+		return f.awaitIdle(ctx, f.pool)
+	}
+	if err := refilled(); err != nil {
 		return err
 	}
-	return f.awaitIdle(ctx, f.pool)
+	after, err := f.read(ctx)
+	if err != nil {
+		return err
+	}
+	noteWrites(into, writesDone, jobs, before, after)
+	return errors.Join(f.Clear(ctx), refilled())
 }
 
 // job is one that does nothing. The pod of one that the cluster's own controller runs ends as soon as it runs.

@@ -128,16 +128,21 @@ func notePhases(r *measure.Run, before, after cluster.Metrics) {
 	}
 }
 
-// noteCosts notes what so many launches have cost between two readings.
-func noteCosts(r *measure.Run, launches int, before, after meter) {
+// noteWrites notes what was written between two readings, for each of n, and of what kind.
+func noteWrites(r *measure.Run, what string, n int, before, after meter) {
 	all := 0
-	for what, n := range after.writes {
-		if n -= before.writes[what]; n > 0 && what != tokens {
-			all += n
-			r.Count(writesEach+": "+what, result.Each, float64(n)/float64(launches))
+	for kind, written := range after.writes {
+		if written -= before.writes[kind]; written > 0 && kind != tokens {
+			all += written
+			r.Count(what+": "+kind, result.Each, float64(written)/float64(n))
 		}
 	}
-	r.Count(writesEach, result.Each, float64(all)/float64(launches))
+	r.Count(what, result.Each, float64(all)/float64(n))
+}
+
+// noteCosts notes what so many launches have cost between two readings.
+func noteCosts(r *measure.Run, launches int, before, after meter) {
+	noteWrites(r, writesEach, launches, before, after)
 	own, pools := 0, 0 // pools are written about by time and not by launch
 	for what, n := range after.own {
 		if n -= before.own[what]; strings.HasSuffix(what, " hotstandbyjobs/status") {

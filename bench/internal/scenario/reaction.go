@@ -31,6 +31,14 @@ const (
 	rawPatchMade = "raw: one pod patch and one Job POST"
 )
 
+// whenBusy is a row about one way to say that a unit is busy.
+func whenBusy(by, name string) table.Row {
+	return table.Row{
+		What: "a unit says that it is busy → its replacement is created, p99, " + by, Number: of(name, busyToMade+" p99"),
+		Than: "the two writes", Beside: each(rawPatchMade + " p99"),
+	}
+}
+
 func reaction() Scenario {
 	return Scenario{
 		Name: "reaction",
@@ -38,8 +46,9 @@ func reaction() Scenario {
 			"By its annotation, by the gateway as its entrypoint does, and by a Redis server that notifies, on simulated nodes; and by HTTP and by " +
 			"commands on the real node, where each pod is asked once a second. Beside it: one pod patch and one Job POST by themselves.",
 		Rows: []table.Row{
-			{What: "a unit says that it is busy → its replacement is created, p50", Number: each(busyToMade + " p50"), Than: "the two writes", Beside: each(rawPatchMade + " p50")},
-			{What: "the same, p99", Number: each(busyToMade + " p99"), Than: "the two writes", Beside: each(rawPatchMade + " p99")},
+			whenBusy("by annotation, 100 pods", "annotation, 100 pods"), whenBusy("by annotation, 1,000 pods", "annotation, 1000 pods"),
+			whenBusy("by report, 1,000 pods", "report, 1000 pods"), whenBusy("by Redis, 1,000 pods", "redis, 1000 pods"),
+			whenBusy("by HTTP, asked once a second", "http, 10 pods"), whenBusy("by a command that the kubelet runs, once a second", "exec by the kubelet, 10 pods"),
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case

@@ -28,6 +28,9 @@ const (
 // fullAgain is how long the emptied pool takes.
 const fullAgain = "full again"
 
+// ownRuns is how long the cluster's own controller takes for as many pods as the pool has.
+const ownRuns = "a Job of as many pods by the cluster's own controller: all run"
+
 // besideWhen is what launches of the other pool take.
 func besideWhen(when string) string { return "beside, " + when + ": due → first instruction" }
 
@@ -35,9 +38,9 @@ func refills() Scenario {
 	return Scenario{
 		Name: "refill",
 		About: fmt.Sprintf("A pool on simulated nodes is emptied at once, 32 requests under way, and is full again when as many pods are idle and attached as before. "+
-			"Meanwhile another pool of %d pods has %d launches a second at random times, as it has before without that.", besidePool, besideRate),
+			"Meanwhile another pool of %d pods has %d launches a second at random times, as it has before without that. Beside it: a Job of as many pods by the cluster's own controller, until all of them run, on the same nodes.", besidePool, besideRate),
 		Rows: []table.Row{
-			{What: "a pool emptied at once is full again", Number: each(fullAgain)},
+			{What: "a pool emptied at once is full again", Number: each(fullAgain), Than: "a Job of as many pods, by the cluster's own controller, runs", Beside: each(ownRuns)},
 			{What: "launches of another pool meanwhile, p50", Number: each(besideWhen("meanwhile") + " p50"), Than: "before", Beside: each(besideWhen("alone") + " p50")},
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
@@ -77,6 +80,9 @@ func (r *refiller) measure(ctx context.Context) (runs []*measure.Run, err error)
 				return err
 			}
 			over()
+			if err := errors.Join(r.own(ctx, run, into), r.Clear(ctx)); err != nil {
+				return err
+			}
 			r.track.forget()
 			return r.awaitIdle(ctx, r.pool, r.beside)
 		})
@@ -136,6 +142,28 @@ func (r *refiller) empty(ctx context.Context, run, size int, into *measure.Run) 
 		}
 	}
 	into.Count(coldStarts, result.Count, float64(cold))
+	return nil
+}
+
+// own has the cluster's own controller make as many pods as the pool has.
+func (r *refiller) own(ctx context.Context, run int, into *measure.Run) error {
+	if run == 0 {
+		return nil
+	}
+	if err := r.awaitIdle(ctx, r.pool, r.beside); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("own-%d", run)
+	j := coldOf(r.pool, name, name)
+	j.Spec.Parallelism, j.Spec.Completions = &r.pool.Spec.IdleTarget, &r.pool.Spec.IdleTarget
+	began := r.bench.Clock.Now()
+	if err := r.Make(ctx, j); err != nil {
+		return err
+	}
+	if err := r.wait(ctx, "all pods of a Job run", func() bool { return len(r.track.ran[name]) == int(r.pool.Spec.IdleTarget) }); err != nil {
+		return err
+	}
+	into.Count(ownRuns, result.Milliseconds, milliseconds(r.bench.Clock.Since(began)))
 	return nil
 }
 

@@ -46,6 +46,11 @@ const (
 	goroutinesEach = atRest + ": goroutines for each pod"
 )
 
+// withMany is a row about 10,000 pods, beside a tenth of them.
+func withMany(what, number string) table.Row {
+	return table.Row{What: what + ", 10,000 pods", Number: of(ofMany, number), Than: "1,000 pods", Beside: of(ofFew, number)}
+}
+
 func scale() Scenario {
 	return Scenario{
 		Name: "scale",
@@ -53,11 +58,11 @@ func scale() Scenario {
 			"and asks the API server for at rest; how long it takes to serve again when it is killed and started, and for another replica to take over "+
 			"when the leader is told to end or is killed, without and with all pods attached; then a fifth of the pods are busy, and %d launches a second begin and end.", eachPool, launchRate),
 		Rows: []table.Row{
-			{What: "operator memory at rest", Number: each(restMemory)},
-			{What: "API requests at rest", Number: each(restRequests)},
-			{What: "operator killed and started → a launch has its pod", Number: each("killed and started" + servesAgain)},
-			{What: "leader of two replicas told to end → a launch has its pod", Number: each("leader told to end" + servesAgain)},
-			{What: "leader of two replicas killed → a launch has its pod", Number: each("leader killed" + servesAgain)},
+			withMany("operator memory at rest", restMemory),
+			withMany("API requests at rest", restRequests),
+			withMany("operator killed and started → a launch has its pod", "killed and started"+servesAgain),
+			withMany("leader of two replicas told to end → a launch has its pod", "leader told to end"+servesAgain),
+			withMany("leader of two replicas killed → a launch has its pod", "leader killed"+servesAgain),
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case

@@ -45,6 +45,9 @@ func Rows() []table.Scenario {
 // each is a number that each case has.
 func each(name string) table.Number { return table.Number{Name: name} }
 
+// of is a number of one case.
+func of(name, number string) table.Number { return table.Number{Case: name, Name: number} }
+
 // Bench is what scenarios are given.
 type Bench struct {
 	Clock clock.Clock

@@ -15,6 +15,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/bench/internal/measure"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/result"
 	"github.com/paia-tech/hotstandbyjob/bench/internal/table"
+	"github.com/paia-tech/hotstandbyjob/lab"
 )
 
 const (
@@ -34,6 +35,13 @@ const (
 	dueToFirst = "due → first instruction"
 	coldStarts = "cold starts"
 	neverBegun = "launches refused or never begun"
+	allPosted  = "launches"
+)
+
+// Of Jobs without a pool at the same times.
+const (
+	ownDueToRun = "by the cluster's own controller: due → the pod runs"
+	ownNeverRan = "by the cluster's own controller: Jobs refused, or whose pod never ran"
 )
 
 // A load breaks what carries it when more than this share starts cold, or when one in a hundred launches takes longer.
@@ -42,17 +50,21 @@ const (
 	slowest  = time.Second
 )
 
+// ownInNoTime is what the table has beside ours.
+const ownInNoTime = "a Job without a pool, whose simulated pod starts in no time"
+
 func sustained() Scenario {
 	return Scenario{
 		Name: "sustained",
 		About: "Launches at random times, so many a second on average, on simulated nodes whose pods hold their streams to the gateway; each works for " +
 			"a second, ends and is removed a second later, and the pool has idle pods for three seconds of launches. Rates go up until one is too much: " +
 			"a launch is lost, one in a hundred starts cold or takes a second. Latency counts from when " +
-			"a launch was due. API writes are those of a launch's whole life, from its POST to its removal, its replacement included.",
+			"a launch was due. Beside them, once: as many Jobs at the same times that have no pool and that the cluster's own controller runs, until their pod " +
+			"runs, which on these nodes takes no time by itself, and ends at once. API writes are those of a launch's whole life, from its POST to its removal, its replacement included.",
 		Rows: []table.Row{
-			{What: "Poisson load: due → first instruction, p50", Number: each(dueToFirst + " p50")},
-			{What: "the same, p99", Number: each(dueToFirst + " p99")},
-			{What: "the same: cold starts", Number: each(coldStarts)},
+			{What: "Poisson load: due → first instruction, p50", Number: each(dueToFirst + " p50"), Than: ownInNoTime, Beside: each(ownDueToRun + " p50")},
+			{What: "the same, p99", Number: each(dueToFirst + " p99"), Than: ownInNoTime, Beside: each(ownDueToRun + " p99")},
+			{What: "the same: cold starts", Number: each(coldStarts), Than: "of", Beside: each(allPosted)},
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
@@ -119,7 +131,10 @@ func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error
 			if run == 0 {
 				return s.load(ctx, run, warmUp, into)
 			}
-			return s.load(ctx, run, warmUp+lasts, into)
+			if err := s.load(ctx, run, warmUp+lasts, into); err != nil || run < s.bench.Runs || s.bench.Quick {
+				return err
+			}
+			return s.own(ctx, run, warmUp+lasts, into)
 		})
 		return err
 	})
@@ -128,8 +143,7 @@ func (s *sustainer) measure(ctx context.Context) (runs []*measure.Run, err error
 
 // load makes the launches of one run, and notes what became of them.
 func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into *measure.Run) error {
-	random := rand.New(rand.NewPCG(s.bench.Seed, uint64(run))) //nolint:gosec // the same load again is what a seed is for
-	schedule := load.Poisson(random, float64(s.rate), lasts)
+	schedule := s.schedule(run, lasts)
 	before, err := s.read(ctx)
 	if err != nil {
 		return err
@@ -154,6 +168,7 @@ func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into
 	into.Discard(warmUp)
 	into.Count("the load was behind by at most", result.Milliseconds, milliseconds(behind))
 	into.Count(neverBegun, result.Count, float64(len(schedule)-begun))
+	into.Count(allPosted, result.Count, float64(len(schedule)))
 	err = s.Clear(ctx)
 	s.track.forget()
 	if err = errors.Join(err, s.awaitIdle(ctx, s.pool)); err != nil {
@@ -167,12 +182,63 @@ func (s *sustainer) load(ctx context.Context, run int, lasts time.Duration, into
 	return nil
 }
 
+// schedule is when the launches of a run are due.
+func (s *sustainer) schedule(run int, lasts time.Duration) load.Schedule {
+	random := rand.New(rand.NewPCG(s.bench.Seed, uint64(run))) //nolint:gosec // the same load again is what a seed is for
+	return load.Poisson(random, float64(s.rate), lasts)
+}
+
+// own makes Jobs without a pool at the times of a run, and notes when their pods ran.
+func (s *sustainer) own(ctx context.Context, run int, lasts time.Duration, into *measure.Run) error {
+	schedule := s.schedule(run, lasts)
+	due := make([]time.Time, len(schedule))
+	name := func(i int) string { return fmt.Sprintf("own-%d-%05d", run, i) }
+	processors := &measure.Run{}
+	note := watchProcessors(processors)
+	var refused atomic.Int64
+	load.Offer(ctx, s.bench.Clock, schedule, func(ctx context.Context, r load.Request) {
+		due[r.Index] = r.Due
+		j := coldOf(s.pool, name(r.Index), name(r.Index))
+		j.Spec.TTLSecondsAfterFinished = new(int32(1))
+		j.Spec.Template.Annotations = map[string]string{lab.ExitAnnotation: "0"}
+		if s.Make(ctx, j) != nil {
+			refused.Add(1)
+		}
+	})
+	want := len(schedule) - int(refused.Load())
+	err := s.beforeDrained(ctx, "all pods have run", func() bool { return len(s.track.ran) >= want })
+	if err = errors.Join(err, note()); err != nil {
+		return err
+	}
+	never := 0
+	for i, at := range schedule {
+		if ran := s.track.firstRun(name(i)); !ran.IsZero() {
+			into.Took(ownDueToRun, at, ran.Sub(due[i]))
+		} else {
+			never++
+		}
+	}
+	into.Discard(warmUp)
+	into.Count(ownNeverRan, result.Count, float64(never))
+	for number, n := range processors.Numbers() {
+		into.Count("by the cluster's own controller: "+number, n.Unit, n.Value)
+	}
+	err = s.Clear(ctx)
+	s.track.forget()
+	return errors.Join(err, s.awaitIdle(ctx, s.pool))
+}
+
 // drain waits until all launches have begun, though not for ever: that some don't is a result. On a simulated node those that
 // start cold never say that they began.
 func (s *sustainer) drain(ctx context.Context, want int) error {
+	return s.beforeDrained(ctx, "all launches have begun", func() bool { return len(s.track.bound) >= want && len(s.track.began)+s.track.cold >= want })
+}
+
+// beforeDrained waits for something that need not become so.
+func (s *sustainer) beforeDrained(ctx context.Context, what string, holds func() bool) error {
 	waiting, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
-	err := s.track.await(waiting, "all launches have begun", func() bool { return len(s.track.bound) >= want && len(s.track.began)+s.track.cold >= want })
+	err := s.track.await(waiting, what, holds)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return ctx.Err()
 	}

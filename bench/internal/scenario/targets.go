@@ -11,6 +11,7 @@ import (
 const (
 	onRealNode = "real node"
 	ofMany     = "100 pools, 10000 pods"
+	ofFew      = "10 pools, 1000 pods"
 )
 
 // watched are the ways in which the operator is told that a pod is busy, rather than that it asks.

@@ -24,12 +24,13 @@ type track struct {
 	clock clock.PassiveClock
 
 	mu      sync.Mutex
-	changed chan struct{}           // closed when something changes
-	idle    map[types.UID]string    // the pool of each pod that could begin a launch
-	made    map[types.UID]time.Time // when pods of pools were first seen
-	bound   map[string]bound        // by Job
-	began   map[string][]time.Time  // by the word that the command was given
-	cold    int                     // pods that were made for a Job
+	changed chan struct{}                      // closed when something changes
+	idle    map[types.UID]string               // the pool of each pod that could begin a launch
+	made    map[types.UID]time.Time            // when pods of pools were first seen
+	bound   map[string]bound                   // by Job
+	began   map[string][]time.Time             // by the word that the command was given
+	cold    int                                // pods that were made for a Job
+	ran     map[string]map[types.UID]time.Time // when the pods of Jobs without a pool were first seen running, by Job
 }
 
 // bound is a Job's pod.
@@ -45,7 +46,7 @@ type bound struct {
 func newTrack(c clock.PassiveClock) *track {
 	return &track{
 		clock: c, changed: make(chan struct{}), idle: map[types.UID]string{}, made: map[types.UID]time.Time{}, bound: map[string]bound{},
-		began: map[string][]time.Time{},
+		began: map[string][]time.Time{}, ran: map[string]map[types.UID]time.Time{},
 	}
 }
 
@@ -63,16 +64,43 @@ func (t *track) see(event watch.EventType, p *corev1.Pod) {
 	if _, known := t.made[p.UID]; !known && p.Labels[v1alpha1.LabelState] == string(v1alpha1.PodIdle) {
 		t.made[p.UID] = now
 	}
-	job := p.Labels[batchv1.JobNameLabel]
-	if b := t.bound[job]; event != watch.Deleted && p.Labels[v1alpha1.LabelLaunch] != "" && job != "" && b.pod != p.UID {
-		if b.pods == 0 {
-			b.at = now
-		}
-		t.bound[job] = bound{at: b.at, pod: p.UID, cold: coldReason(p), pods: b.pods + 1}
-		if t.bound[job].cold != "" {
-			t.cold++
-		}
+	switch job := p.Labels[batchv1.JobNameLabel]; {
+	case event == watch.Deleted || job == "":
+	case p.Labels[v1alpha1.LabelLaunch] != "":
+		t.bind(job, p, now)
+	case hasRun(p):
+		t.run(job, p.UID, now)
 	}
+}
+
+// bind takes a pod of a launch. The lock is held.
+func (t *track) bind(job string, p *corev1.Pod, now time.Time) {
+	b := t.bound[job]
+	if b.pod == p.UID {
+		return
+	}
+	if b.pods == 0 {
+		b.at = now
+	}
+	t.bound[job] = bound{at: b.at, pod: p.UID, cold: coldReason(p), pods: b.pods + 1}
+	if t.bound[job].cold != "" {
+		t.cold++
+	}
+}
+
+// run takes that a pod of a Job without a pool has been running. The lock is held.
+func (t *track) run(job string, pod types.UID, at time.Time) {
+	if t.ran[job] == nil {
+		t.ran[job] = map[types.UID]time.Time{}
+	}
+	if _, known := t.ran[job][pod]; !known {
+		t.ran[job][pod] = at
+	}
+}
+
+// hasRun says whether a pod runs, or did.
+func hasRun(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodRunning || podutil.IsPodTerminal(p)
 }
 
 // idle says whether a pod waits for a launch, and could begin it at once.
@@ -177,11 +205,24 @@ func (t *track) beginnings(word string) []time.Time {
 	return append([]time.Time(nil), t.began[word]...)
 }
 
+// firstRun is when the first pod of a Job without a pool was seen running, zero if none was.
+func (t *track) firstRun(job string) (first time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, at := range t.ran[job] {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
 // forget drops what was noted of launches.
 func (t *track) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.bound)
 	clear(t.began)
+	clear(t.ran)
 	t.cold = 0
 }
