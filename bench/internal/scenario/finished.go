@@ -57,7 +57,7 @@ func finished() Scenario {
 			},
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
-			f := finisher{bench: b, jobs: choose(b, 50, 2000)}
+			f := finisher{bench: b, jobs: choose(b, 40, 2000)}
 			f.bench.Runs = 1
 			var cases []result.Case
 			for _, tc := range []struct {
@@ -109,7 +109,7 @@ func (f *finisher) measure(ctx context.Context) (runs []*measure.Run, err error)
 		runs, err = f.repeat(finishedRate, func(run int, into *measure.Run) error {
 			jobs := f.jobs
 			if run == 0 {
-				jobs = connections
+				jobs = choose(f.bench, jobsEach, connections)
 			}
 			return f.finish(ctx, run, jobs, into)
 		})

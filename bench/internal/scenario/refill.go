@@ -93,7 +93,7 @@ func (r *refiller) measure(ctx context.Context) (runs []*measure.Run, err error)
 
 // round launches beside nothing, and then while the pool is emptied and filled.
 func (r *refiller) round(ctx context.Context, run int, into *measure.Run) error {
-	size, lasts := int(r.pool.Spec.IdleTarget), choose(r.bench, 5*time.Second, 20*time.Second)
+	size, lasts := int(r.pool.Spec.IdleTarget), choose(r.bench, 3*time.Second, 20*time.Second)
 	if run == 0 {
 		size, lasts = connections, time.Second
 	}

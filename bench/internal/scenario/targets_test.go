@@ -14,3 +14,13 @@ func TestTargetsAreForScenariosThatThereAre(t *testing.T) {
 		}
 	}
 }
+
+func TestEachRowOfTheTableHasSomethingBesideIt(t *testing.T) {
+	for _, s := range Rows() {
+		for _, row := range s.Rows {
+			if row.Than == "" || row.Beside.Name == "" {
+				t.Errorf("%s, %s: there is nothing beside it", s.Name, row.What)
+			}
+		}
+	}
+}

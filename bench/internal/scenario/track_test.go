@@ -165,3 +165,35 @@ func TestALaunchThatBeganTwiceIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestPodsOfJobsWithoutAPoolAreSeenRunningOnce(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Unix(5, 0))
+	track := newTrack(clock)
+	plain := func(name string, phase corev1.PodPhase) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), Labels: map[string]string{batchv1.JobNameLabel: "job"}},
+			Status:     corev1.PodStatus{Phase: phase},
+		}
+	}
+	track.see(watch.Added, plain("a", corev1.PodPending))
+	if got := track.firstRun("job"); !got.IsZero() {
+		t.Errorf("a pod that is pending ran at %s", got)
+	}
+	for second, p := range []*corev1.Pod{
+		plain("a", corev1.PodRunning), plain("a", corev1.PodSucceeded), plain("b", corev1.PodSucceeded), claimed("c", "job", ""),
+	} {
+		clock.SetTime(time.Unix(int64(10+second), 0))
+		track.see(watch.Modified, p)
+	}
+	want := map[types.UID]time.Time{"a": time.Unix(10, 0), "b": time.Unix(12, 0)}
+	if diff := cmp.Diff(want, track.ran["job"]); diff != "" {
+		t.Errorf("pods that ran (-want +got):\n%s", diff)
+	}
+	if got := track.firstRun("job"); !got.Equal(time.Unix(10, 0)) {
+		t.Errorf("the first pod ran at %s", got)
+	}
+	track.forget()
+	if got := track.firstRun("job"); !got.IsZero() {
+		t.Errorf("a pod ran at %s, of what was forgotten", got)
+	}
+}
