@@ -57,7 +57,7 @@ func finished() Scenario {
 			},
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
-			f := finisher{bench: b, jobs: choose(b, 40, 2000)}
+			f := finisher{bench: b, jobs: choose(b, 50, 2000)}
 			f.bench.Runs = 1
 			var cases []result.Case
 			for _, tc := range []struct {

@@ -60,7 +60,7 @@ func launches() Scenario {
 				if err := c.LoadEntrypoint(ctx); err != nil {
 					return nil, err
 				}
-				l.real, l.pool, l.rounds = true, realPool("game", alone), choose(b, 4, 25)
+				l.real, l.pool, l.rounds = true, realPool("game", alone), choose(b, 3, 25)
 				name, note = onRealNode, "The command takes the time with its first instruction, before its runtime begins. It is a time of day, of the same machine."
 			}
 			runs, err := l.measure(ctx)

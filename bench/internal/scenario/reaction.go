@@ -52,7 +52,7 @@ func reaction() Scenario {
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
-			sizes, turns := choose(b, []int{100}, []int{10, 100, 1000}), choose(b, 10, 30)
+			sizes, turns := choose(b, []int{100}, []int{10, 100, 1000}), choose(b, 5, 30)
 			asked := choose(b, nil, []int{10}) // real pods, which take long to start
 			for _, tc := range []struct {
 				name  string

@@ -45,7 +45,7 @@ func refills() Scenario {
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
-			size := choose(b, 200, 1000)
+			size := choose(b, 100, 1000)
 			r := refiller{bench: b, pool: simulatedPool("emptied", size), beside: simulatedPool("beside", besidePool)}
 			runs, err := r.measure(ctx)
 			if err != nil {

@@ -66,7 +66,7 @@ func scale() Scenario {
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
-			for _, pools := range choose(b, []int{5}, []int{10, 100}) {
+			for _, pools := range choose(b, []int{3}, []int{10, 100}) {
 				s := scaler{bench: b, rests: choose(b, 5*time.Second, time.Minute), changes: choose(b, 5*time.Second, time.Minute)}
 				for i := range pools {
 					s.pools = append(s.pools, simulatedPool(fmt.Sprintf("pool-%03d", i), eachPool))
