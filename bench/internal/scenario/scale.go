@@ -46,6 +46,13 @@ const (
 	goroutinesEach = atRest + ": goroutines for each pod"
 )
 
+// The ways in which somebody else becomes the operator.
+const (
+	restarted    = "killed and started"
+	toldToEnd    = "leader told to end"
+	leaderKilled = "leader killed"
+)
+
 // withMany is a row about 10,000 pods, beside a tenth of them.
 func withMany(what, number string) table.Row {
 	return table.Row{What: what + ", 10,000 pods", Number: of(ofMany, number), Than: "1,000 pods", Beside: of(ofFew, number)}
@@ -60,9 +67,9 @@ func scale() Scenario {
 		Rows: []table.Row{
 			withMany("operator memory at rest", restMemory),
 			withMany("API requests at rest", restRequests),
-			withMany("operator killed and started → a launch has its pod", "killed and started"+servesAgain),
-			withMany("leader of two replicas told to end → a launch has its pod", "leader told to end"+servesAgain),
-			withMany("leader of two replicas killed → a launch has its pod", "leader killed"+servesAgain),
+			withMany("operator killed and started → a launch has its pod", restarted+servesAgain),
+			withMany("leader of two replicas told to end → a launch has its pod", toldToEnd+servesAgain),
+			withMany("leader of two replicas killed → a launch has its pod", leaderKilled+servesAgain),
 		},
 		Run: func(ctx context.Context, b Bench) ([]result.Case, error) {
 			var cases []result.Case
@@ -114,9 +121,6 @@ func (s *scaler) measure(ctx context.Context, into *measure.Run) error {
 		}{
 			{atRest, s.atRest}, {"restart", s.restart}, {"failover", s.failOver}, {"changes", s.change},
 		} {
-			if step.name == "failover" && (s.bench.Quick || s.Profiles() != "") {
-				continue // it takes long, and a process that has ended has no profiles
-			}
 			s.bench.Say("%d pools: %s", len(s.pools), step.name)
 			if err := step.do(ctx); err != nil {
 				return fmt.Errorf("%s: %w", step.name, err)
@@ -188,11 +192,14 @@ func (s *scaler) atRest(ctx context.Context) error {
 
 // restart kills the operator and starts it again.
 func (s *scaler) restart(ctx context.Context) error {
-	return s.interrupt(ctx, "killed-and-started", "killed and started", func() error { return s.Restart(ctx) })
+	return s.interrupt(ctx, "killed-and-started", restarted, func() error { return s.Restart(ctx) })
 }
 
 // failOver has another replica take over, first from one that is told to end, as in an upgrade, and then from one that is killed.
 func (s *scaler) failOver(ctx context.Context) error {
+	if s.bench.Quick || s.Profiles() != "" {
+		return nil // it takes long, and a process that has ended has no profiles
+	}
 	if err := s.Elect(ctx); err != nil {
 		return err
 	}
@@ -200,8 +207,8 @@ func (s *scaler) failOver(ctx context.Context) error {
 		word, how string
 		by        syscall.Signal
 	}{
-		{"told-to-end", "leader told to end", syscall.SIGTERM},
-		{"killed", "leader killed", syscall.SIGKILL},
+		{"told-to-end", toldToEnd, syscall.SIGTERM},
+		{"killed", leaderKilled, syscall.SIGKILL},
 	} {
 		if err := s.awaitIdle(ctx, s.pools...); err != nil {
 			return err

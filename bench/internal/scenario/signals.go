@@ -84,10 +84,13 @@ const redisHash = "bench"
 var errNoRedis = errors.New("there is no redis-server on the PATH (Debian's package redis-server)")
 
 func (r *byRedis) prepare(ctx context.Context, s *stage, h *v1alpha1.HotStandbyJob) (func() error, error) {
-	if err := s.Ensure(ctx, "redis-server"); err != nil {
-		return nothing, fmt.Errorf("%w: %w", errNoRedis, err)
-	}
 	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		if err := s.Ensure(ctx, "redis-server"); err != nil {
+			return nothing, fmt.Errorf("%w: %w", errNoRedis, err)
+		}
+		program, err = exec.LookPath("redis-server")
+	}
 	if err != nil {
 		return nothing, errNoRedis
 	}

@@ -40,8 +40,9 @@ const (
 
 // Of Jobs without a pool at the same times.
 const (
-	ownDueToRun = "by the cluster's own controller: due → the pod runs"
-	ownNeverRan = "by the cluster's own controller: Jobs refused, or whose pod never ran"
+	byOwn       = "by the cluster's own controller: "
+	ownDueToRun = byOwn + "due → the pod runs"
+	ownNeverRan = byOwn + "Jobs refused, or whose pod never ran"
 )
 
 // A load breaks what carries it when more than this share starts cold, or when one in a hundred launches takes longer.
@@ -221,7 +222,7 @@ func (s *sustainer) own(ctx context.Context, run int, lasts time.Duration, into 
 	into.Discard(warmUp)
 	into.Count(ownNeverRan, result.Count, float64(never))
 	for number, n := range processors.Numbers() {
-		into.Count("by the cluster's own controller: "+number, n.Unit, n.Value)
+		into.Count(byOwn+number, n.Unit, n.Value)
 	}
 	err = s.Clear(ctx)
 	s.track.forget()

@@ -46,7 +46,6 @@ const (
 
 // Targets are what the numbers of scenarios shall be.
 func Targets() []result.Target {
-	const restarted = "killed and started"
 	first := postToFirst
 	return []result.Target{
 		{What: "launch in a warm pod, p50", Scenario: "launch", Cases: []string{onRealNode}, Number: first + " p50", Bound: 15, Meanwhile: []string{rawBoth + " p50"}, Tried: triedLaunch},
