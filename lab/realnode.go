@@ -121,7 +121,8 @@ func (u upper) awaitNode(ctx context.Context, l *Lab, client kubernetes.Interfac
 	if err != nil {
 		return err
 	}
-	if err := dns.Apply(ctx, config, node.Network(l.state.Index).ClusterDNS); err != nil {
+	waiting := func(err error) { u.say("waiting up to a minute for the address of cluster DNS: %s", err) }
+	if err := dns.Apply(ctx, config, node.Network(l.state.Index).ClusterDNS, waiting); err != nil {
 		return err
 	}
 	if err := awaitReady(ctx, client, rebooted); err != nil {

@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	_ "embed" // the manifests
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -32,8 +34,9 @@ const (
 //go:embed manifests.yaml
 var manifests string
 
-// Apply creates or updates cluster DNS at an address.
-func Apply(ctx context.Context, config *rest.Config, clusterDNS string) error {
+// Apply creates or updates cluster DNS at an address. It waits for the address while somebody else has it, and says so
+// to waiting.
+func Apply(ctx context.Context, config *rest.Config, clusterDNS string, waiting func(error)) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("connect for DNS: %w", err)
@@ -43,14 +46,44 @@ func Apply(ctx context.Context, config *rest.Config, clusterDNS string) error {
 		return err
 	}
 	for _, o := range objects {
-		err := client.RESTClient().Patch(types.ApplyYAMLPatchType).AbsPath(o.path).
-			Param("fieldManager", manager).Param("force", "true").
-			Body(o.manifest).Do(ctx).Error()
-		if err != nil {
+		if err := apply(ctx, client.RESTClient(), o, waiting); err != nil {
 			return fmt.Errorf("apply %s: %w", o.path, err)
 		}
 	}
 	return nil
+}
+
+// apply tries again while the address of a Service is taken. The API server takes the address before it writes the
+// Service: who asks between the two, because another "lab up" was killed while it asked, is refused. That passes as soon
+// as the first request ends, or after a minute, when the API server frees addresses that no Service has.
+func apply(ctx context.Context, client rest.Interface, o object, waiting func(error)) error {
+	var refused error
+	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		err := client.Patch(types.ApplyYAMLPatchType).AbsPath(o.path).
+			Param("fieldManager", manager).Param("force", "true").
+			Body(o.manifest).Do(ctx).Error()
+		if !addressRefused(err) {
+			return err == nil, err
+		}
+		if refused == nil {
+			waiting(err)
+		}
+		refused = err
+		return false, nil
+	})
+	if wait.Interrupted(err) {
+		return errors.Join(refused, context.Cause(ctx))
+	}
+	return err
+}
+
+// addressRefused tells whether an API server refused a Service for its address.
+func addressRefused(err error) bool {
+	invalid, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && apierrors.IsInvalid(invalid) && invalid.ErrStatus.Details != nil &&
+		slices.ContainsFunc(invalid.ErrStatus.Details.Causes, func(c metav1.StatusCause) bool {
+			return c.Field == "spec.clusterIPs"
+		})
 }
 
 // Wait waits until names are answered.
