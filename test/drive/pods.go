@@ -12,25 +12,46 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/paia-tech/hotstandbyjob/lab"
 )
 
-// Finish ends a pod on a simulated node with an exit code. It is no error that the pod is gone, or is another by now.
-func Finish(ctx context.Context, c client.Client, p *corev1.Pod, code string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": p.UID, "annotations": map[string]string{lab.ExitAnnotation: code},
-	}})
+// Finish ends a pod on a simulated node with an exit code, by the one write that its kubelet would make. It is no error that the pod
+// is gone, or is another by now.
+func Finish(ctx context.Context, c client.Client, p *corev1.Pod, code int32) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": p.UID}, "status": ended(p, code, metav1.Now())})
 	if err != nil {
 		return fmt.Errorf("end pod %s: %w", p.Name, err)
 	}
-	err = c.Patch(ctx, p.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
+	err = c.Status().Patch(ctx, p.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
 	if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
 		return fmt.Errorf("end pod %s: %w", p.Name, err)
 	}
 	return nil
+}
+
+// ended is the status of a pod all of whose containers have ended.
+func ended(p *corev1.Pod, code int32, at metav1.Time) corev1.PodStatus {
+	s := corev1.PodStatus{Phase: corev1.PodSucceeded}
+	containerReason, podReason := "Completed", "PodCompleted"
+	if code != 0 {
+		s.Phase, containerReason, podReason = corev1.PodFailed, "Error", "PodFailed"
+	}
+	for _, condition := range []corev1.PodConditionType{corev1.PodReady, corev1.ContainersReady} {
+		s.Conditions = append(s.Conditions, corev1.PodCondition{
+			Type: condition, Status: corev1.ConditionFalse, Reason: podReason, LastTransitionTime: at,
+		})
+	}
+	for _, c := range p.Spec.Containers {
+		s.ContainerStatuses = append(s.ContainerStatuses, corev1.ContainerStatus{
+			Name: c.Name, Image: c.Image, Started: new(false), State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				ExitCode: code, Reason: containerReason, StartedAt: ptr.Deref(p.Status.StartTime, at), FinishedAt: at,
+			}},
+		})
+	}
+	return s
 }
 
 // Log takes what is worth saying but is no failure yet.

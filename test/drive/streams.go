@@ -221,7 +221,7 @@ func (s *Streams) run(ctx context.Context, pod standbyv1connect.StandbyClient, p
 	}
 	s.Work(ctx, Started{Pod: p, Payload: payload, At: now})
 	for ctx.Err() == nil {
-		if err = Finish(ctx, s.Client, p, "0"); err == nil {
+		if err = Finish(ctx, s.Client, p, 0); err == nil {
 			break
 		}
 		pause(ctx, s.Log, "end pod "+p.Name, err)

@@ -37,7 +37,7 @@ func TestRetiredUnitsGoAndBusyOnesStay(t *testing.T) {
 		})
 		// When they end, nothing is left to pay for.
 		for i := range 4 {
-			e.Finish(&pods[i], "0")
+			e.Finish(&pods[i], 0)
 		}
 		e.AwaitStatus("shrinks", 0, 0)
 		e.Await("no pod is left", func(g gomega.Gomega) { g.Expect(e.Pods("shrinks")).To(gomega.BeEmpty()) })

@@ -58,7 +58,7 @@ func (c changes) one() {
 	case n < 7 && len(idle) > 0 && len(busy) < 5:
 		c.e.Claim(&idle[c.random.IntN(len(idle))])
 	case n < 9 && len(busy) > 0:
-		c.e.Finish(&busy[c.random.IntN(len(busy))], fmt.Sprint(c.random.IntN(2)))
+		c.e.Finish(&busy[c.random.IntN(len(busy))], c.random.Int32N(2))
 	}
 }
 

@@ -65,7 +65,7 @@ func TestTenMinutesOfCrashesMakeFewJobs(t *testing.T) {
 		e.Create(trouble{}.pool(layout))
 		s.Elapse(troubled, tenMinutes, func(g gomega.Gomega) {
 			for _, p := range e.Pods(troubled) {
-				e.Finish(&p, "7")
+				e.Finish(&p, 7)
 			}
 			allFailed(e)(g)
 		})

@@ -114,7 +114,7 @@ func TestAnAutoscalerDrivesThePool(t *testing.T) {
 	e.AwaitStatus("game", 3, 5)
 
 	for _, p := range busy {
-		e.Finish(&p, "0")
+		e.Finish(&p, 0)
 	}
 	awaitIdleTarget(e, "game", 1)
 	e.AwaitStatus("game", 1, 0)

@@ -139,7 +139,7 @@ func kedaDrivesAPool(t *testing.T, e *kit.Env, address, ca string) {
 		t.Errorf("KEDA's metrics are %v", names)
 	}
 	for _, p := range busy {
-		e.Finish(&p, "0")
+		e.Finish(&p, 0)
 	}
 	awaitIdleTarget(e, "shift", 1)
 }

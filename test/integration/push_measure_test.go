@@ -169,7 +169,7 @@ func TestMeasureABurst(t *testing.T) {
 		if p.Annotations[v1alpha1.AnnotationStart] != v1alpha1.StartWarm {
 			t.Errorf("pod %s of Job %s started cold: %s", p.Name, p.Labels[batchv1.JobNameLabel], p.Annotations[v1alpha1.AnnotationColdReason])
 		}
-		e.Finish(&p, "0")
+		e.Finish(&p, 0)
 	}
 	for name, n := range perJob {
 		if n != 1 {

@@ -82,7 +82,7 @@ func TestSeedReadmeGivesTwentyIdlePods(t *testing.T) {
 		return time.Since(pods[len(pods)-1].CreationTimestamp.Time) > 5*time.Second
 	}).WithTimeout(kit.Patience).Should(gomega.BeTrue())
 	for _, p := range pods {
-		e.Finish(&p, "0")
+		e.Finish(&p, 0)
 	}
 	e.Await("others have taken their place", func(g gomega.Gomega) { g.Expect(history.Made()).To(gomega.BeNumerically(">=", 40)) })
 	full()

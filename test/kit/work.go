@@ -44,7 +44,7 @@ func (e *Env) Claim(p *corev1.Pod) bool {
 }
 
 // Finish ends a pod on a simulated node with an exit code.
-func (e *Env) Finish(p *corev1.Pod, code string) {
+func (e *Env) Finish(p *corev1.Pod, code int32) {
 	e.T.Helper()
 	if err := drive.Finish(e.T.Context(), e.Client, p, code); err != nil {
 		e.T.Fatal(err)
