@@ -21,7 +21,7 @@ import (
 	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 )
 
-// PoolIndex is the index of Jobs and pods by the pool that they are labelled with.
+// PoolIndex is the index of Jobs and pods by the pool that they are labelled with, without the pods that aren't its units.
 const PoolIndex = "pool"
 
 // maxLaunchID is how much is kept of what should be the ID of a launch, which is a UUID.
@@ -55,6 +55,9 @@ func CacheOptions(namespace string) (cache.Options, error) {
 func Index(ctx context.Context, indexer client.FieldIndexer) error {
 	for _, kind := range []client.Object{&batchv1.Job{}, &corev1.Pod{}} {
 		err := indexer.IndexField(ctx, kind, PoolIndex, func(o client.Object) []string {
+			if p, ok := o.(*corev1.Pod); ok && Spent(p) {
+				return nil
+			}
 			return []string{o.GetLabels()[v1alpha1.LabelName]}
 		})
 		if err != nil {
@@ -62,6 +65,13 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 		}
 	}
 	return nil
+}
+
+// Spent tells whether a pod is its launch's alone: it was made for that one, or has ended. There may be thousands of them, since they
+// stay for as long as their Jobs do, while each look at a pool reads all that is in the index.
+func Spent(p *corev1.Pod) bool {
+	return p.Labels[v1alpha1.LabelLaunch] != "" && (p.Annotations[v1alpha1.AnnotationStart] == v1alpha1.StartCold ||
+		p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed)
 }
 
 // slimJob leaves out the pod template but for its labels.

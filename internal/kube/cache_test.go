@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/paia-tech/hotstandbyjob/api/v1alpha1"
 )
 
 var metadata = metav1.ObjectMeta{
@@ -175,6 +177,42 @@ func TestIndex(t *testing.T) {
 		if diff := cmp.Diff([]string{"demo"}, i[name](o)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestIndexLeavesOutWhatLaunchesHaveUsedUp holds that a look at a pool doesn't take longer the more Jobs there are that have ended.
+func TestIndexLeavesOutWhatLaunchesHaveUsedUp(t *testing.T) {
+	i := indexer{}
+	if err := Index(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	launch := func(change func(*corev1.Pod)) *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: *metadata.DeepCopy(), Status: corev1.PodStatus{Phase: corev1.PodRunning}}
+		p.Labels[v1alpha1.LabelLaunch] = "job"
+		change(p)
+		return p
+	}
+	end := func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }
+	for name, tc := range map[string]struct {
+		pod  *corev1.Pod
+		want []string
+	}{
+		"it works":      {launch(func(*corev1.Pod) {}), []string{"demo"}},
+		"it has ended":  {launch(end), nil},
+		"it has failed": {launch(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), nil},
+		"it was made for the launch": {launch(func(p *corev1.Pod) {
+			p.Annotations[v1alpha1.AnnotationStart] = v1alpha1.StartCold
+		}), nil},
+		"it was taken for the launch": {launch(func(p *corev1.Pod) {
+			p.Annotations[v1alpha1.AnnotationStart] = v1alpha1.StartWarm
+		}), []string{"demo"}},
+		"it ended while it waited for one": {launch(func(p *corev1.Pod) { end(p); delete(p.Labels, v1alpha1.LabelLaunch) }), []string{"demo"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, i["pods by pool"](tc.pod)); diff != "" {
+				t.Errorf("pools (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -90,7 +90,7 @@ func (r *Reconciler) listJobs(ctx context.Context, h *v1alpha1.HotStandbyJob) ([
 	var owned []*batchv1.Job
 	for i := range list.Items {
 		job := &list.Items[i]
-		owner := metav1.GetControllerOf(job)
+		owner := metav1.GetControllerOfNoCopy(job)
 		if owner == nil && job.DeletionTimestamp == nil {
 			job = job.DeepCopy() // it is told what it has become
 			if err := r.adopt(ctx, h, job); err != nil {
@@ -119,7 +119,7 @@ func (r *Reconciler) listPods(ctx context.Context, s *snapshot) error {
 	}
 	s.pods = map[types.UID][]*corev1.Pod{}
 	for i := range list.Items {
-		if owner := metav1.GetControllerOf(&list.Items[i]); owner != nil {
+		if owner := metav1.GetControllerOfNoCopy(&list.Items[i]); owner != nil {
 			s.pods[owner.UID] = append(s.pods[owner.UID], &list.Items[i])
 		}
 	}

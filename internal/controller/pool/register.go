@@ -51,7 +51,7 @@ func (r *Reconciler) Register(ctx context.Context, mgr ctrl.Manager, signals Sig
 		Named("hotstandbyjob.pool").
 		For(&v1alpha1.HotStandbyJob{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, beingDeleted()))).
 		Watches(&batchv1.Job{}, byLabel).
-		Watches(&corev1.Pod{}, byLabel).
+		Watches(&corev1.Pod{}, byLabel, builder.WithPredicates(unspent())).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.poolsOnNode), builder.WithPredicates(nodeChanged())).
 		WatchesRawSource(source.TypedChannel(signals, handler.TypedFuncs[types.NamespacedName, reconcile.Request]{
 			GenericFunc: func(_ context.Context, e event.TypedGenericEvent[types.NamespacedName], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
@@ -70,6 +70,17 @@ func beingDeleted() predicate.Predicate {
 	return predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetDeletionTimestamp() != nil })
 }
 
+// unspent lets pass what becomes of pods until they are their launch's alone.
+func unspent() predicate.Predicate {
+	is := func(o client.Object) bool {
+		p, ok := o.(*corev1.Pod)
+		return ok && !kube.Spent(p)
+	}
+	funcs := predicate.NewPredicateFuncs(is)
+	funcs.UpdateFunc = func(e event.UpdateEvent) bool { return is(e.ObjectOld) || is(e.ObjectNew) }
+	return funcs
+}
+
 // nodeChanged lets pass what the decision reads of nodes, and not their heartbeats.
 func nodeChanged() predicate.Predicate {
 	return predicate.Funcs{
@@ -85,7 +96,7 @@ func nodeChanged() predicate.Predicate {
 // poolsOnNode are the pools with pods on a node.
 func (r *Reconciler) poolsOnNode(ctx context.Context, node client.Object) []reconcile.Request {
 	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.MatchingFields{nodeIndex: node.GetName()}); err != nil {
+	if err := r.Client.List(ctx, &pods, client.MatchingFields{nodeIndex: node.GetName()}, client.UnsafeDisableDeepCopy); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "list pods of a node", "node", node.GetName())
 		return nil
 	}

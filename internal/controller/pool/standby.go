@@ -74,12 +74,9 @@ func (r *Reconciler) listStandbys(ctx context.Context, s *snapshot) error {
 	var pods []*corev1.Pod
 	for i := range list.Items {
 		p := &list.Items[i]
-		owner := metav1.GetControllerOf(p)
+		owner := metav1.GetControllerOfNoCopy(p)
 		switch {
 		case unit.Claimed(p):
-			if p.Annotations[v1alpha1.AnnotationStart] == v1alpha1.StartCold {
-				continue // made for its launch
-			}
 		case owner != nil && owner.UID == s.pool.UID:
 		case owner == nil && p.DeletionTimestamp == nil && p.Labels[v1alpha1.LabelRevision] != "":
 			p = p.DeepCopy() // it is told what it has become
