@@ -61,6 +61,8 @@ type Launcher struct {
 	arrived map[types.UID]time.Time           // when Jobs came that haven't started yet
 	queues  map[types.NamespacedName][]waiter // who waits for a pool, in order
 	seq     uint64
+
+	statuses statusPace
 }
 
 // New prepares a launcher. It sets variables of the embedded controller that all launchers of a process share, so it

@@ -29,15 +29,33 @@ const (
 	ReasonSomeCold = "SomeCold"
 )
 
-// statusDelay is how long a status may wait that only says how many pods are active and ready: as long as upstream's own
-// batches. Of Jobs that are done by then it is never written, and in a burst of launches such writes come after it.
-const statusDelay = time.Second
+// How long a status may wait that only says how many pods are active and ready. Of Jobs that are done by then it is never written,
+// and in a burst of launches such writes come after it.
+const (
+	// statusDelay is how long it waits by itself: as long as upstream's own batches.
+	statusDelay = time.Second
+	// statusGap is between such a status and the next: where more Jobs begin than ten a second, each write is one that the
+	// launches wait for.
+	statusGap = 100 * time.Millisecond
+	// mostStatusDelay is how long it waits at most, however many there are.
+	mostStatusDelay = 3 * time.Second
+)
 
 // heldStatus is a status that waits to be written.
 type heldStatus struct {
-	since time.Time
+	due   time.Time
 	start *metav1.Time // the StartTime that it has
 	timer clock.Timer
+}
+
+// statusPace says how long each of many statuses waits.
+type statusPace struct{ last time.Time }
+
+// next is how long a status waits that comes now, after those that came before.
+func (p *statusPace) next(now time.Time) time.Duration {
+	wait := min(max(statusDelay, p.last.Add(statusGap).Sub(now)), mostStatusDelay)
+	p.last = now.Add(wait)
+	return wait
 }
 
 // updateStatus writes a Job's status, with the condition that tells warm from cold. It is never written for that alone.
@@ -108,10 +126,11 @@ func (l *Launcher) hold(job *batchv1.Job) bool {
 	s := l.stateOf(job)
 	key, uid := keyOf(job), job.UID
 	current := l.jobOf(key, uid)
-	if current != nil && mayWait(current, job) && (s.held == nil || now.Sub(s.held.since) < statusDelay) {
+	if current != nil && mayWait(current, job) && (s.held == nil || now.Before(s.held.due)) {
 		if s.held == nil {
-			s.held = &heldStatus{since: now, start: job.Status.StartTime}
-			s.held.timer = l.deps.Clock.AfterFunc(statusDelay, func() { l.wake(l.jobOf(key, uid)) })
+			wait := l.statuses.next(now)
+			s.held = &heldStatus{due: now.Add(wait), start: job.Status.StartTime}
+			s.held.timer = l.deps.Clock.AfterFunc(wait, func() { l.wake(l.jobOf(key, uid)) })
 		}
 		return true
 	}

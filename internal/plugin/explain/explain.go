@@ -262,8 +262,8 @@ func rank(j *batchv1.Job) int64 {
 }
 
 // unwritten is for how long a launch's status may be missing though all is well: the first is written a second after its pods,
-// and the creation's time has no fractions.
-const unwritten = 3 * time.Second
+// in a burst three, and the creation's time has no fractions.
+const unwritten = 5 * time.Second
 
 // young tells whether nothing follows from a launch's status: it isn't written yet, and needn't be.
 func young(now time.Time, j *batchv1.Job) bool {
