@@ -38,7 +38,7 @@ const (
 	triedLaunch = "nothing is waited for but the Job's POST and one patch of the pod; the launch is sent to the pod when the answer to the patch begins, " +
 		"0.5 to 1.8 ms before it ends; the gateway's key is ECDSA, for half the time of a handshake"
 	triedLoad = "built-in kinds as protobuf; no compression of watches (7 % of the operator's CPU); finalizers taken off once; no second review of a pod's token; " +
-		"pools read without copies; waiting Jobs looked at only as far as pods are idle; the control plane collects garbage seldom. " +
+		"pools read without copies, and without the pods that launches have used up; a burst's statuses written at a pace; waiting Jobs looked at only as far as pods are idle; the control plane collects garbage seldom. " +
 		"What the operator itself takes is listed: what is left is the control plane's, for writes most of which a Job without a pool needs as well"
 	triedMemory = "HTTP/1.1 in place of HTTP/2: 740 MiB, and a second connection for each launch; GOGC=50: 815 MiB, and half again the CPU while all attach; " +
 		"32 handshakes at once: not less, and the last pod late. docs/scaling.md has what a pod's memory is made of, from a heap profile"
