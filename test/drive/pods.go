@@ -14,13 +14,17 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Finish ends a pod on a simulated node with an exit code, by the one write that its kubelet would make. It is no error that the pod
-// is gone, or is another by now.
+// has ended, is gone, or is another by now.
 func Finish(ctx context.Context, c client.Client, p *corev1.Pod, code int32) error {
+	if podutil.IsPodPhaseTerminal(p.Status.Phase) {
+		return nil // a second write would be another end
+	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": p.UID}, "status": ended(p, code, metav1.Now())})
 	if err != nil {
 		return fmt.Errorf("end pod %s: %w", p.Name, err)
