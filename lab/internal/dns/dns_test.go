@@ -73,9 +73,12 @@ func TestManifestsAreStrictlyTyped(t *testing.T) {
 	}
 }
 
+// taken is what an API server says of an address that is.
+var taken = field.Invalid(field.NewPath("spec", "clusterIPs"), []string{"10.92.7.10"},
+	"failed to allocate IP 10.92.7.10: provided IP is already allocated")
+
 func TestApplyWaitsForTheAddress(t *testing.T) {
-	server := refuser(t, "kube-dns", field.Invalid(field.NewPath("spec", "clusterIPs"), []string{"10.92.7.10"},
-		"failed to allocate IP 10.92.7.10: provided IP is already allocated"), 2)
+	server := refuser(t, "kube-dns", taken, 2)
 	var said []error
 	err := Apply(t.Context(), server, "10.92.7.10", func(err error) { said = append(said, err) })
 	if err != nil {
@@ -87,8 +90,7 @@ func TestApplyWaitsForTheAddress(t *testing.T) {
 }
 
 func TestApplySaysWhoHadTheAddressWhenItGivesUp(t *testing.T) {
-	server := refuser(t, "kube-dns", field.Invalid(field.NewPath("spec", "clusterIPs"), []string{"10.92.7.10"},
-		"failed to allocate IP 10.92.7.10: provided IP is already allocated"), -1)
+	server := refuser(t, "kube-dns", taken, -1)
 	tooLong := errors.New("too long")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	err := Apply(ctx, server, "10.92.7.10", func(error) { cancel(tooLong) })
